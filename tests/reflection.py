@@ -30,6 +30,7 @@ from gateway.api.ids import global_id
 from gateway.api.schema import build_schema
 from gateway.domain.config import api_keys, policies, search_indexes
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
+from gateway.domain.config.projection_configurations import EventWindow
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.work import audit, jobs
@@ -45,7 +46,10 @@ KIND_OF = {
     "node.id": "any", "nodes.ids": "any", "dataset.id": "Dataset", "batch.id": "Batch", "mergePolicy.id": "MergePolicy", "base": "MergePolicy",
     "schema.id": "XdmSchema", "identityNamespace.id": "IdentityNamespace", "sandbox.id": "Sandbox", "dataset.name": "title",
     "schema.title": "title", "identityNamespace.code": "title", "mergePolicy.name": "policy",
-    "computedAttribute.id": "ComputedAttribute", "computedAttribute.name": "attribute", "UpdateComputedAttributeInput.id": "ComputedAttribute",
+    "computedAttribute.id": "ComputedAttribute", "destinationId": "ProjectionDestination", "projectionDestination.id": "ProjectionDestination", "UpdateProjectionDestinationInput.id": "ProjectionDestination",
+    "deleteProjectionDestination.id": "ProjectionDestination", "projectionConfiguration.id": "ProjectionConfiguration", "projectionConfiguration.name": "projection",
+    "projectionConfigurations.name": "projection", "UpdateProjectionConfigurationInput.id": "ProjectionConfiguration", "deleteProjectionConfiguration.id": "ProjectionConfiguration",
+    "computedAttribute.name": "attribute", "UpdateComputedAttributeInput.id": "ComputedAttribute",
     "deleteComputedAttribute.id": "ComputedAttribute", "UpdateSandboxInput.id": "Sandbox",
     "UpdateDatasetInput.id": "Dataset", "UpdateSchemaInput.id": "XdmSchema", "BatchInput.id": "Batch", "ResetSandboxInput.id": "Sandbox",
     "UpdateMergePolicyInput.id": "MergePolicy", "UpdateIdentityNamespaceInput.id": "IdentityNamespace",
@@ -56,7 +60,7 @@ KIND_OF = {
 
 VALUES: dict[str, Any] = {
     "namespace": "Email", "name": "Wall", "title": "Wall", "code": "wall", "confirmName": "prod", "path": "person.name.firstName", "tokenId": "wall",
-    "expression": "person.name.firstName",
+    "expression": "person.name.firstName", "selector": "person.name", "dataCenters": ["VA6"], "ttl": 600, "currentVersion": 1,
     "documents": [{"person": {"name": {"firstName": "Wall"}}}],
 }  # fmt: skip
 """What goes where something must be said that is no id."""
@@ -101,6 +105,9 @@ async def furnished(world: World, mark: str, operations: Operations | None = Non
     (entry, *_) = (await audit.list_entries(db, scope, AuditFilter(action="createApiKey"), Window())).items
     config = await world.config()
     maker = replace(scope, actor=f"{mark} maker")
+    projection = await world.project(
+        f"{mark} projection", "person.name", EventWindow("eventType", where=f'eventType = "{mark}"')
+    )
     index, _ = await search_indexes.create_search_index(db, maker, config, config.default_policy, "homeAddress.city")
     ids = {
         "ApiKey": global_id("ApiKey", key.api_key_id),
@@ -114,6 +121,8 @@ async def furnished(world: World, mark: str, operations: Operations | None = Non
         "IngestionWarning": warning["id"],
         "MergePolicy": global_id("MergePolicy", policy.policy_id),
         "Profile": found["profile"]["id"],
+        "ProjectionConfiguration": global_id("ProjectionConfiguration", projection.configuration_id),
+        "ProjectionDestination": global_id("ProjectionDestination", projection.settings.destination_id),
         "Sandbox": global_id("Sandbox", scope.sandbox_id),
         "SearchIndex": global_id("SearchIndex", index.index_id),
         "SystemJob": global_id("SystemJob", job_id),
@@ -123,6 +132,7 @@ async def furnished(world: World, mark: str, operations: Operations | None = Non
         "title": f"{mark} title",
         "policy": f"{mark} policy",
         "attribute": attribute.name,
+        "projection": projection.name,
         "dataset of events": global_id("Dataset", world.shop.dataset_id),
     }
     return Side(client, ids)

@@ -10,10 +10,17 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain.config import datasets, registry, sandboxes, tenants
+from gateway.domain.config import datasets, policies, registry, sandboxes, tenants
 from gateway.domain.config.computed_attributes import AttributeSettings, ComputedAttribute, create_attribute
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.datasets import Dataset
+from gateway.domain.config.projection_configurations import (
+    EventWindow,
+    ProjectionConfiguration,
+    ProjectionSettings,
+    create_projection,
+)
+from gateway.domain.config.projection_destinations import DestinationSettings, ReplicationPolicy, create_destination
 from gateway.domain.config.registry import IdentityDescriptor
 from gateway.domain.config.validator_cache import VALIDATORS
 from gateway.domain.facts import batches
@@ -167,6 +174,23 @@ class World:
         made = await create_attribute(self.db, self.scope, unions, settings, most=ATTRIBUTES, publish=True)
         await self.backfill()
         return made
+
+    async def project(
+        self,
+        name: str,
+        selector: str,
+        events: EventWindow | None = None,
+        *,
+        to: tuple[str, ...] = ("VA6",),
+        by: ReplicationPolicy = ReplicationPolicy.PROACTIVE,
+    ) -> ProjectionConfiguration:
+        """Make a configuration of projections to data centres of its own; edges see people as the default policy does."""
+        default = (await self.config()).default_policy
+        if not default.settings.is_active_on_edge:
+            await policies.update_policy(self.db, self.scope, default.policy_id, {"is_active_on_edge": True})
+        destination = await create_destination(self.db, self.scope, DestinationSettings(to, 3_600, by))
+        settings = ProjectionSettings(name, destination.destination_id, selector, events)
+        return await create_projection(self.db, self.scope, (await self.config()).selectable, settings)
 
     async def backfill(self) -> None:
         """Do the jobs that read the past for computed attributes."""

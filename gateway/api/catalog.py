@@ -101,7 +101,7 @@ class Order(Protocol):
 class Catalog(Generic[T]):
     """The objects of one noun that a caller may see.
 
-    `rows` returns them by key, and raises Forbidden. `name` is the attribute by which people call them: no two share it. `orders` are the
+    `rows` returns them by key, and raises Forbidden. `name` is the attribute by which people call them, which no two share; None if they have none. `orders` are the
     sort keys by what a list can be ordered by, the first of them where nothing is said. `key` turns the key in a global id into one of
     `rows`.
     """
@@ -109,7 +109,7 @@ class Catalog(Generic[T]):
     type_name: str
     plural: str
     rows: Callable[[Context], Awaitable[UsableRows[Any, T]]]
-    name: str
+    name: str | None
     orders: Mapping[Any, Callable[[T], Key]]
     key: Callable[[Context, Any], Any] = lambda _context, key: key
 
@@ -132,7 +132,7 @@ class Catalog(Generic[T]):
         match global_id, name:
             case str(), None:
                 return await look_up(context, self.read, global_id, self.type_name)
-            case None, str():
+            case None, str() if self.name is not None:
                 return (await self.rows(context)).named(name, attrgetter(self.name))
         raise BadInput(f"Give either `id` or `{argument}`, and not both.")
 

@@ -30,6 +30,8 @@ KINDS: Final[Mapping[str, tuple[str, tuple[Part, ...]]]] = {
     "IngestionWarning": ("warning", (UUID,)),
     "MergePolicy": ("policy", (UUID,)),
     "Profile": ("profile", (UUID, UUID)),  # policy, person
+    "ProjectionConfiguration": ("projection", (UUID,)),
+    "ProjectionDestination": ("destination", (UUID,)),
     "Sandbox": ("sandbox", (int,)),
     "SearchIndex": ("index", (UUID,)),
     "SystemJob": ("job", (UUID,)),

@@ -17,6 +17,8 @@ from gateway.api.scalars import Long
 from gateway.api.weights import Weight
 from gateway.domain.config import computed_attributes as attributes
 from gateway.domain.config import identity_settings, namespaces
+from gateway.domain.config import projection_configurations as projections
+from gateway.domain.config import projection_destinations as destinations
 from gateway.domain.facts import appending, batch_lists, batches, documents
 from gateway.domain.ingest import ingestion, validation
 from gateway.domain.operations import diffs, erasure, simulation
@@ -44,6 +46,12 @@ SERVICE_LIMITS: Final = tuple(
         ("schemas", limits.SCHEMAS, "schemas", "Schemas of a sandbox."),
         ("datasets", limits.DATASETS, "datasets", "Datasets of a sandbox."),
         ("searchIndexes", limits.SEARCH_INDEXES, "indexes", "Indexes for searches of a sandbox."),
+        ("projectionDestinations", limits.DESTINATIONS, "destinations", "Destinations of projections of a sandbox."),
+        ("projectionConfigurations", limits.PROJECTIONS, "projections", "Configurations of projections of a sandbox."),
+        ("dataCenters", destinations.MAX_DATA_CENTERS, "codes", "Data centres of one destination."),
+        ("projectionTime", destinations.MOST_TTL, "seconds", "The `ttl` of a destination."),
+        ("projectionSelector", projections.MAX_SELECTOR_CHARACTERS, "characters", "One selector of a projection."),
+        ("projectedEvents", projections.MAX_EVENTS, "events", "Events of a projection."),
         ("retention", limits.DAYS, "days", "For how long a dataset or a sandbox may be told to keep something."),
         ("identityNamespaces", limits.NAMESPACES, "namespaces", "Custom identity namespaces of a sandbox."),
         ("uniqueNamespaces", identity_settings.MAX_UNIQUE_NAMESPACES, "namespaces", "Namespaces that are unique in a graph."),

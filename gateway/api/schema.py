@@ -44,6 +44,16 @@ from gateway.api.namespaces import NAMESPACES, NamespaceMutation, NamespaceQuery
 from gateway.api.nodes import Node, Reader, read_nodes
 from gateway.api.policies import POLICIES, PolicyMutation, PolicyQuery
 from gateway.api.profiles import ProfileQuery, read_profiles
+from gateway.api.projection_configurations import (
+    PROJECTIONS,
+    ProjectionConfigurationMutation,
+    ProjectionConfigurationQuery,
+)
+from gateway.api.projection_destinations import (
+    DESTINATIONS,
+    ProjectionDestinationMutation,
+    ProjectionDestinationQuery,
+)
 from gateway.api.registry import SCHEMAS, RegistryMutation, RegistryQuery
 from gateway.api.scalars import SCALARS
 from gateway.api.search_indexes import SearchIndexMutation, SearchIndexQuery, read_search_indexes
@@ -66,6 +76,8 @@ READERS: Final[Mapping[str, Reader]] = {
     "IngestionWarning": read_warnings,
     "MergePolicy": POLICIES.read,
     "Profile": read_profiles,
+    "ProjectionConfiguration": PROJECTIONS.read,
+    "ProjectionDestination": DESTINATIONS.read,
     "Sandbox": SANDBOXES.read,
     "SearchIndex": read_search_indexes,
     "SystemJob": read_jobs,
@@ -110,6 +122,8 @@ class Query(
     ComputedAttributeQuery,
     ExpressionQuery,
     AttributePreviewQuery,
+    ProjectionDestinationQuery,
+    ProjectionConfigurationQuery,
     WarningQuery,
     ServiceLimitQuery,
     SystemJobQuery,
@@ -138,6 +152,8 @@ class Mutation(
     LinkingMutation,
     PolicyMutation,
     ComputedAttributeMutation,
+    ProjectionDestinationMutation,
+    ProjectionConfigurationMutation,
     TenantMutation,
     SystemJobMutation,
     SearchIndexMutation,

@@ -30,14 +30,22 @@ update gateway.computed_attribute
  where sandbox_id = $1 and attribute_id = $2 and status in ('NEW', 'INITIALIZING', 'PROCESSING');
 
 -- name: give_up_backfill(sandbox_id, job_id) -> none
--- Switches the attribute off whose history a job was to read; one that failed, or that others read, has values that are computed of its
--- events. Walks job_pkey and computed_attribute_pkey.
+-- Switches the attribute off whose history a job was to read; one that failed, or that others read or a projection selects, has values that
+-- are computed of its events. Walks job_pkey and computed_attribute_pkey.
 update gateway.computed_attribute as a
    set slot = null,
        status = case when j.status = 'FAILED'
                        or exists (select from gateway.computed_attribute as o
                                    where o.sandbox_id = $1 and o.status not in ('DRAFT', 'DISABLED')
                                      and exists (select from unnest(o.dependencies) as path where path || '.' like '%.ComputedAttributes.' || a.name || '.%'))
+                       or exists (select
+                                    from gateway.projection_configuration as p
+                                   cross join unnest(p.paths) as path
+                                    join gateway.sandbox as s on s.sandbox_id = $1
+                                    join gateway.organization as o on o.organization_id = s.organization_id
+                                   cross join concat('_', o.code, '.ComputedAttributes.', a.name, '.') as place
+                                   cross join concat(regexp_replace(path, '^xEvent[.]', ''), '.') as own
+                                   where p.sandbox_id = $1 and (starts_with(own, place) or starts_with(place, own)))
                      then 'FAILED' else 'DISABLED' end
   from gateway.job as j
  where j.sandbox_id = $1 and j.job_id = $2 and a.sandbox_id = $1 and a.attribute_id = j.subject

@@ -164,6 +164,30 @@ class Walk:
         return changed
 
 
+async def walk_projections(walk):
+    await walk.client.world.project("site", "person.name")
+    edges = {"dataCenters": ["VA6"], "ttl": 600, "replicationPolicy": "PROACTIVE"}
+    destination = await walk.call("createProjectionDestination", "projectionDestination { id }", **edges)
+    edges["dataCenters"] = ["OR2"]
+    await walk.call(
+        "updateProjectionDestination", "projectionDestination { id }", id=destination, **edges, currentVersion=1
+    )
+    projection = await walk.call(
+        *("createProjectionConfiguration", "projectionConfiguration { id }"),
+        name="shop",
+        selector="person.name",
+        destinationId=destination,
+    )
+    await walk.call(
+        *("updateProjectionConfiguration", "projectionConfiguration { id }"),
+        id=projection,
+        events={"selector": "eventType", "within": "P7D"},
+        currentVersion=1,
+    )
+    await walk.call("deleteProjectionConfiguration", "deletedId", id=projection)
+    await walk.call("deleteProjectionDestination", "deletedId", id=destination)
+
+
 async def test_every_mutation_but_ingestion_leaves_an_entry_and_one_that_is_refused_leaves_none(client, monkeypatch):
     """A mutation that is added tomorrow fails here until it is called below, and leaves its entry."""
     monkeypatch.setitem(RULES, JobKind.ABORT_BATCH, replace(RULES[JobKind.ABORT_BATCH], must_complete=""))
@@ -210,6 +234,7 @@ async def test_every_mutation_but_ingestion_leaves_an_entry_and_one_that_is_refu
     )
     await walk.call("updateComputedAttribute", "computedAttribute { id }", id=attribute, displayName="Visits")
     await walk.call("deleteComputedAttribute", "deletedId", id=attribute)
+    await walk_projections(walk)
     sandbox = await walk.call("createSandbox", "sandbox { id }", name="added")
     await walk.call("updateSandbox", "sandbox { id }", id=sandbox, title="Changed")
     await walk.call("resetSandbox", "sandbox { id }", id=sandbox, confirmName="added")

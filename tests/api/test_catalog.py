@@ -100,6 +100,8 @@ NOUNS = [
     ),
     Noun("Sandbox", "sandbox", "sandboxes", "name", {}, {"title": "Changed"}),
 ]  # fmt: skip
+ALWAYS_GUARDED = {"ProjectionConfiguration", "ProjectionDestination"}
+"""Nouns that no update changes without `currentVersion`: `test_projection_configurations.py` tests these."""
 NAMES = ["gamma", "beta", "alpha"]  # in the order in which they are made
 of_each_noun = pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.type)
 
@@ -159,7 +161,7 @@ def test_every_noun_with_a_version_is_tested_here():
     versioned = {
         each.name for each in SCHEMA.type_map.values() if is_object_type(each) and edited <= each.fields.keys()
     }
-    assert versioned == {noun.type for noun in NOUNS} | {"IdentitySettings"}
+    assert versioned == {noun.type for noun in NOUNS} | {"IdentitySettings", *ALWAYS_GUARDED}
 
 
 # ------------------------------------------------------------------------------------------------ changes

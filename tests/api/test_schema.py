@@ -121,7 +121,7 @@ def test_lists_of_objects_that_can_grow_without_bound_are_connections():
         )
     }
     assert plain == {
-        "ApiKey.sandboxes", "AttributeMerge.order", "ComputedAttribute.dependents", "ComputedProvenance.events", "IdentityGraph.identities", "IdentityGraph.links", "IdentityGraph.refusedLinks", "IdentityLink.sources",
+        "ApiKey.sandboxes", "AttributeMerge.order", "ComputedAttribute.dependents", "ComputedProvenance.events", "ProjectionDestination.configurations", "IdentityGraph.identities", "IdentityGraph.links", "IdentityGraph.refusedLinks", "IdentityLink.sources",
         "Profile.fragments", "Profile.identities", "Profile.sources", "PseudonymousExpiry.namespaces", "Query.profiles", "Query.searchIndexes", "UnionSchema.schemas",
     }  # fmt: skip
 

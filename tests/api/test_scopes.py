@@ -18,6 +18,7 @@ OPENED_BY = {
     **dict.fromkeys(("viewer", "sandbox"), ANY),
     **dict.fromkeys(("node", "nodes", "schemas", "unionSchema", "datasets", "dataset", "identityNamespaces", "identityNamespace"), CONFIGURATION),
     **dict.fromkeys(("schema", "computedAttributes", "computedAttribute", "mergePolicies", "mergePolicy", "serviceLimits", "fieldGroups", "searchIndexes"), CONFIGURATION),
+    **dict.fromkeys(("projectionDestinations", "projectionDestination", "projectionConfigurations", "projectionConfiguration"), CONFIGURATION),
     **dict.fromkeys(("batch", "batches"), CONFIGURATION | SEND),
     **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "identityGraphs", "profileChanges", "ingestionWarnings", "testExpression", "previewComputedAttribute"), PEOPLE),
     **dict.fromkeys(("systemJobs", "systemJob"), ANY),
@@ -34,6 +35,8 @@ OPENED_BY = {
     **dict.fromkeys(("createIdentityNamespace", "updateIdentityNamespace", "updateIdentitySettings"), CONFIGURE),
     **dict.fromkeys(("createSearchIndex", "deleteSearchIndex"), CONFIGURE),
     **dict.fromkeys(("createComputedAttribute", "updateComputedAttribute", "deleteComputedAttribute"), CONFIGURE),
+    **dict.fromkeys(("createProjectionDestination", "updateProjectionDestination", "deleteProjectionDestination"), CONFIGURE),
+    **dict.fromkeys(("createProjectionConfiguration", "updateProjectionConfiguration", "deleteProjectionConfiguration"), CONFIGURE),
     **dict.fromkeys(("createMergePolicy", "updateMergePolicy", "deleteMergePolicy"), CONFIGURE),
 }  # fmt: skip
 

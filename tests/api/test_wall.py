@@ -173,6 +173,7 @@ def test_mutations_that_take_no_id_are_known():
             "createSandbox",
             "createSchema",
             "createComputedAttribute",
+            "createProjectionDestination",
             "createIdentityNamespace",
             "updateIdentitySettings",
             "revokeToken",

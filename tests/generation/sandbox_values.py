@@ -31,7 +31,8 @@ NULL, GARBAGE, OPTIONAL, UNWRAPPED = 0.06, 0.05, 0.4, 0.1
 NAMES = {
     "IdentityInput.xid": "xid", "mergePolicyId": "MergePolicy", "base": "MergePolicy", "datasetIds": "Dataset", "order": "Dataset",
     "Query.dataset.id": "Dataset", "Query.batch.id": "Batch", "Query.mergePolicy.id": "MergePolicy", "schemaId": "XdmSchema",
-    "Query.schema.id": "XdmSchema", "Query.computedAttribute.id": "ComputedAttribute", "Query.computedAttribute.name": "ComputedAttribute name", "Query.identityNamespace.id": "IdentityNamespace", "Query.sandbox.id": "Sandbox",
+    "Query.schema.id": "XdmSchema", "Query.computedAttribute.id": "ComputedAttribute", "Query.computedAttribute.name": "ComputedAttribute name", "Query.projectionConfiguration.id": "ProjectionConfiguration", "Query.projectionConfiguration.name": "ProjectionConfiguration name", "Query.projectionConfigurations.name": "ProjectionConfiguration name",
+    "Query.projectionDestination.id": "ProjectionDestination", "Query.identityNamespace.id": "IdentityNamespace", "Query.sandbox.id": "Sandbox",
     "Query.dataset.name": "Dataset name", "Query.mergePolicy.name": "MergePolicy name", "Query.schema.title": "XdmSchema title",
     "Query.sandbox.name": "Sandbox name", "code": "IdentityNamespace code", "DatasetFilter.name": "part", "ComputedAttributeFilter.name": "part", "mergeFunction": "function", "Profile.computedAttributes.names": "unknown", "XdmSchemaFilter.title": "part",
     "Query.node.id": "any", "Query.nodes.ids": "any", "namespace": "namespace", "IdentityKeyInput.value": "value",
@@ -183,10 +184,11 @@ def _cursors(connection: dict[str, Any]) -> list[str]:
 
 LISTS = {
     "Dataset": "datasets", "XdmSchema": "schemas", "MergePolicy": "mergePolicies", "Sandbox": "sandboxes",
-    "IngestionWarning": "ingestionWarnings", "IdentityNamespace": "identityNamespaces",
+    "IngestionWarning": "ingestionWarnings", "IdentityNamespace": "identityNamespaces", "ProjectionConfiguration": "projectionConfigurations",
+    "ProjectionDestination": "projectionDestinations",
 }  # fmt: skip
 CALLED = {
-    "Dataset": "name", "XdmSchema": "title", "MergePolicy": "name", "Sandbox": "name", "IdentityNamespace": "code",
+    "Dataset": "name", "XdmSchema": "title", "MergePolicy": "name", "Sandbox": "name", "IdentityNamespace": "code", "ProjectionConfiguration": "name",
 }  # fmt: skip
 """The field by which people call the objects of a type, which is also the argument that looks one up."""
 

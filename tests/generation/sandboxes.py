@@ -15,6 +15,8 @@ from world import World, event, record
 
 from gateway.domain.config import registry
 from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.projection_configurations import EventWindow
+from gateway.domain.rules.durations import Duration
 
 NOW = "2026-04-01T00:00:00Z"
 
@@ -79,6 +81,9 @@ async def customize(world: World) -> None:
         await registry.update_schema(world.db, world.scope, dataset.schema_id, custom_fields=CUSTOM)
     world = replace(world, scope=replace(world.scope, sandbox=await world.fresh_sandbox()))
     own = f"_{world.scope.organization.code}"
+    await world.project(
+        "site", "person.name,identityMap", EventWindow("eventType,timestamp", last=3, within=Duration(30, "D"))
+    )
     people = [
         [("Email", f"{name}@example.com"), ("Phone", f"+{number}")]
         for number, name in enumerate(["ana", "bob", "cleo"])

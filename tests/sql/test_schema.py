@@ -9,6 +9,7 @@ from public_names import ROOT
 from gateway.domain.config.computed_attributes import AttributeStatus
 from gateway.domain.config.datasets import DatasetStatus
 from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
+from gateway.domain.config.projection_destinations import ReplicationPolicy
 from gateway.domain.config.search_indexes import IndexedType
 from gateway.domain.facts.batches import BatchStatus
 from gateway.domain.rules.graphs import IdentityType
@@ -45,6 +46,7 @@ KNOWN = {
     "computed_attribute.class": XdmClass,
     "computed_attribute.merge_function": AggregateFunction,
     "computed_attribute.status": AttributeStatus,
+    "projection_destination.replication_policy": ReplicationPolicy,
     "change.kind": ChangeKind,
     "search_index.type": IndexedType,
     "job.kind": JobKind,
@@ -59,6 +61,9 @@ FREE = {
     *("job.error", "job.created_by", "search_index.path", "search_index.created_by"),
     *(f"computed_attribute.{column}" for column in ("name", "display_name", "description", "expression", "lookback")),
     *(f"computed_attribute.{column}" for column in ("return_type", "dependencies", "created_by")),
+    *("projection_destination.data_centers", "projection_destination.created_by"),
+    *(f"projection_configuration.{column}" for column in ("name", "selector", "paths", "created_by")),
+    *(f"projection_configuration.event_{column}" for column in ("selector", "within", "where")),
     *("identity.value", "event.event_id", "event.event_type", "event_resend.event_id"),
     *("ingest_error.paths", "ingest_error.messages", "ingestion_warning.message"),
     *(
@@ -169,6 +174,9 @@ async def test_each_constraint_that_a_caller_can_violate_has_an_error_message(co
         "sandbox_default_key",
         "job_open_key",
         "computed_attribute_slot_key",
+        "projection_configuration_events_whole",
+        "projection_destination_data_centers_some",
+        "projection_destination_ttl_bounded",
         "batch_key_key",
         "change_profile_id_given",
         "api_key_id_key",

@@ -2,8 +2,8 @@
 event that are computed from it alone.
 
 Rules: a DRAFT may change in everything and has no values; a published attribute changes in how it is shown alone, and is switched off by
-DISABLED, from where it can be published again. It reads published attributes only, so none reads itself; while others read it, it is
-neither disabled nor deleted.
+DISABLED, from where it can be published again. It reads published attributes only, so none reads itself; while others read it, or
+a projection selects it, it is neither disabled nor deleted.
 """
 
 import asyncio
@@ -26,9 +26,10 @@ from gateway.domain.config.attribute_expressions import (
     make_programs,
 )
 from gateway.domain.config.broken_rows import Broken, parse_rows, refuse_change
+from gateway.domain.config.projection_revisions import check_unselected, revise_around
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.rules.durations import Duration, check_lookback, parse_duration
-from gateway.domain.rules.edited import Edited, check_version
+from gateway.domain.rules.edited import Edited, check_version, edited_columns
 from gateway.domain.rules.limits import ATTRIBUTES, check_room
 from gateway.domain.rules.names import check_description, check_name
 from gateway.domain.rules.scope import Permission, Scope
@@ -133,10 +134,14 @@ class ComputedAttribute(Edited):
         """Whether it has values."""
         return self.status in PUBLISHED and self.fault is None
 
+    @property
+    def place(self) -> str:
+        """Where it stands as seen from a person, dotted."""
+        return self.path if self.is_of_people else f"{EVENTS}.{self.path}"
+
     def reads(self, other: "ComputedAttribute") -> bool:
         """Return whether it reads another attribute."""
-        place = other.path if other.is_of_people else f"{EVENTS}.{other.path}"
-        return self.is_of_people and any(f"{path}.".startswith(f"{place}.") for path in self.derived.dependencies)
+        return self.is_of_people and any(f"{path}.".startswith(f"{other.place}.") for path in self.derived.dependencies)
 
     @property
     def definition(self) -> Definition:
@@ -192,6 +197,8 @@ async def create_attribute(
         columns = _columns(settings, checked.derived, stands)
         await tx.execute(CREATE, scope.sandbox_id, attribute_id, *columns, scope.actor)
         made = _find(await load_attributes(tx, scope), attribute_id)
+        if publish:
+            await revise_around(tx, scope, made.place)
         await audit.record(tx, scope, "createComputedAttribute", _subject(made), after=_told(made))
         return made
 
@@ -237,10 +244,13 @@ async def update_attribute(
         else:
             _check_texts(settings)
         if after is AttributeStatus.DISABLED:
+            await check_unselected(tx, scope, attribute.place, "status")
             await jobs.end(tx, scope, JobKind.BACKFILL_COMPUTED_ATTRIBUTE, attribute_id, JobStatus.CANCELLED)
             stands = Standing(after, None, attribute.job_id)
         await tx.execute(UPDATE, scope.sandbox_id, attribute_id, *_columns(settings, derived, stands))
         changed = _find(await load_attributes(tx, scope), attribute_id)
+        if after is not attribute.status:
+            await revise_around(tx, scope, changed.place)
         before, now = _told(attribute), _told(changed)
         await audit.record(tx, scope, "updateComputedAttribute", _subject(changed), before=before, after=now)
         return changed
@@ -261,6 +271,8 @@ async def delete_attribute(db: Database, scope: Scope, attribute_id: UUID, curre
         check_version(attribute.version, current_version)
         if attribute.status is AttributeStatus.FAILED:
             _check_unread(attribute, attributes, "id")
+            await check_unselected(tx, scope, attribute.place, "id")
+            await revise_around(tx, scope, attribute.place)
         elif attribute.is_published:
             raise Conflict("It is published: set its status to DISABLED first.", path=["id"])
         await tx.execute(DELETE, scope.sandbox_id, attribute_id)
@@ -423,25 +435,15 @@ def _told(attribute: ComputedAttribute) -> Mapping[str, Any]:
 
 def _attribute(scope: Scope, row: Any) -> ComputedAttribute:
     settings = AttributeSettings(
-        name=row["name"],
-        display_name=row["display_name"],
-        expression=row["expression"],
-        description=row["description"],
+        **{name: row[name] for name in ("name", "display_name", "expression", "description", "keep_current")},
         lookback=None if row["lookback"] is None else parse_duration(row["lookback"]),
-        keep_current=row["keep_current"],
         xdm_class=XdmClass(row["class"]),
     )
     return ComputedAttribute(
-        attribute_id=row["attribute_id"],
+        **{name: row[name] for name in ("attribute_id", "slot", "job_id", "backfilled_at")},
+        **edited_columns(row),
         tenant_code=scope.organization.code,
         settings=settings,
         derived=Derived(row["merge_function"], row["return_type"], tuple(row["dependencies"])),
         status=AttributeStatus(row["status"]),
-        slot=row["slot"],
-        job_id=row["job_id"],
-        backfilled_at=row["backfilled_at"],
-        version=row["version"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        created_by=row["created_by"],
     )

@@ -29,6 +29,8 @@ from gateway.domain.config.computed_attributes import AttributeStatus, ComputedA
 from gateway.domain.config.datasets import Dataset, DatasetStatus, load_datasets
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.config.policies import MergePolicy, load_policies
+from gateway.domain.config.projection_configurations import ProjectionConfiguration, Selectable, load_projections
+from gateway.domain.config.projection_destinations import ProjectionDestination, load_destinations
 from gateway.domain.config.registry import XdmSchema, load_schemas, select_usable, union_of
 from gateway.domain.rules.buckets import size_of_buckets
 from gateway.domain.rules.durations import EARLIEST, Duration
@@ -109,6 +111,8 @@ class Configuration:
     datasets: UsableRows[UUID, Dataset]
     policies: UsableRows[UUID, MergePolicy]
     attributes: UsableRows[UUID, ComputedAttribute]
+    destinations: UsableRows[UUID, ProjectionDestination]
+    projections: UsableRows[UUID, ProjectionConfiguration]
     broken: tuple[BrokenRow, ...] = ()
 
     def namespace(self, code: str) -> Namespace | None:
@@ -150,6 +154,11 @@ class Configuration:
                 return policy
         faults = [row.message for row in self.broken if row.table == "merge_policy"]
         raise Misconfigured(" ".join(["The sandbox has no default merge policy that can be used.", *faults]))
+
+    @property
+    def edge_policy(self) -> MergePolicy | None:
+        """The policy by which edges see people; None where no policy is active on the edge."""
+        return next((policy for policy in self.policies.values() if policy.settings.is_active_on_edge), None)
 
     @cached_property
     def materialized(self) -> list[MergePolicy]:
@@ -198,6 +207,12 @@ class Configuration:
         if xdm_class is XdmClass.EXPERIENCE_EVENT:
             return event_type_of(self.unions, self.programs.events)
         return profile_type_of(self.unions, self.programs.readable)
+
+    @property
+    def selectable(self) -> Selectable:
+        """What a projection can select."""
+        profile, event = (self.full_union(each) for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT))
+        return Selectable(profile, event, self.input_type(XdmClass.EXPERIENCE_EVENT), self.unions.prefix)
 
     @cached_property
     def programs(self) -> Programs:
@@ -399,10 +414,14 @@ async def _version(tx: Session, scope: Scope) -> int:
 
 async def _load_once(tx: Session, scope: Scope, version: int, former: Configuration | None) -> Configuration:
     known = former.schemas if former else None
-    faults = [dict[Any, BrokenRow]() for _ in range(5)]
+    faults = [dict[Any, BrokenRow]() for _ in range(7)]
     namespaces, schemas = await load_namespaces(tx, scope, faults[0]), await load_schemas(tx, scope, faults[1], known)
     datasets, policies = await load_datasets(tx, scope, faults[2]), await load_policies(tx, scope, faults[3])
     attributes = await load_attributes(tx, scope, faults[4])
+    destinations, projections = (
+        await load_destinations(tx, scope, faults[5]),
+        await load_projections(tx, scope, faults[6]),
+    )
     return Configuration(
         sandbox_id=scope.sandbox_id,
         version=version,
@@ -412,5 +431,7 @@ async def _load_once(tx: Session, scope: Scope, version: int, former: Configurat
         datasets=UsableRows({dataset.dataset_id: dataset for dataset in datasets}, faults[2]),
         policies=UsableRows({policy.policy_id: policy for policy in policies}, faults[3]),
         attributes=UsableRows({attribute.attribute_id: attribute for attribute in attributes}, faults[4]),
+        destinations=UsableRows({each.destination_id: each for each in destinations}, faults[5]),
+        projections=UsableRows({each.configuration_id: each for each in projections}, faults[6]),
         broken=tuple(row for rows in faults for row in rows.values()),
     )

@@ -1,7 +1,7 @@
 """Merge policies: which fragments make a person, and which value wins.
 
 Rules: at most five policies a sandbox. One default per class, which is never deleted or unflagged, only replaced by another default. One
-policy active on the edge, which must be cleared before another is active there and before it is deleted. All policies are of the class
+policy active on the edge, which must be cleared before another is active there and before it is deleted, and stays while there are projections. All policies are of the class
 INDIVIDUAL_PROFILE: events are collected, never merged.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from gateway.domain.config.broken_rows import Broken, parse_rows
+from gateway.domain.config.projection_revisions import list_projected, names_of, revise
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.rules.edited import Edited, check_version
 from gateway.domain.rules.limits import POLICIES, check_room
@@ -150,6 +151,8 @@ async def update_policy(
             raise Conflict("A default is replaced by making another policy the default.", path=["isDefault"])
         if settings == policy.settings:
             return policy
+        if policy.settings.is_active_on_edge:
+            await _revise_projections(tx, scope, policy.settings, settings)
         if settings.is_default and not policy.settings.is_default:
             await _retire_default(tx, scope, others, "updateMergePolicy")
         status = await _status(tx, scope, policy_id, settings, policy)
@@ -247,6 +250,16 @@ async def _retire_default(tx: Session, scope: Scope, policies: Sequence[MergePol
     await audit.record(tx, scope, action, _subject(former), before=former, after=unflagged)
     if not former.settings.is_active_on_edge:
         await jobs.enqueue(tx, scope, JobKind.MATERIALIZE_POLICY, former.policy_id)
+
+
+async def _revise_projections(tx: Session, scope: Scope, before: PolicySettings, after: PolicySettings) -> None:
+    """Give projections a new revision where the policy that edges use merges otherwise. Raises Conflict if it loses the flag under them."""
+    projected = await list_projected(tx, scope)
+    if projected and not after.is_active_on_edge:
+        message = f"Projections are of people as this policy sees them: {names_of(projected)}. Delete them first."
+        raise Conflict(message, path=["isActiveOnEdge"])
+    if projected and not after.merges_as(before):
+        await revise(tx, scope, (each.configuration_id for each in projected))
 
 
 async def _status(

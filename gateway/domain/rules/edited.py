@@ -5,6 +5,7 @@ A caller may name the version that it has read, so that it never overwrites a ch
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from gateway.errors import Stale
 
@@ -20,6 +21,11 @@ class Edited:
     created_at: datetime
     updated_at: datetime
     created_by: str | None
+
+
+def edited_columns(row: Any) -> dict[str, Any]:
+    """Return what a row holds of an Edited, by the names of its fields."""
+    return {name: row[name] for name in Edited.__slots__}
 
 
 def check_version(version: int, current_version: int | None) -> None:

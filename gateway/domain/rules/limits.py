@@ -32,6 +32,10 @@ NAMESPACES: Final = 500
 """Custom namespaces of a sandbox."""
 SEARCH_INDEXES: Final = 20
 """Indexes for searches of a sandbox: each costs whatever is written to it."""
+DESTINATIONS: Final = 20
+"""Destinations of projections of a sandbox."""
+PROJECTIONS: Final = 20
+"""Configurations of projections of a sandbox: each costs whatever is delivered to edges."""
 DAYS: Final = 36_500
 """Days, a hundred years, that anything may be kept for; what is to be kept for good has no such number."""
 

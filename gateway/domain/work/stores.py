@@ -69,6 +69,7 @@ STORES: Final = (
         for table in (
             *("organization", "sandbox", "api_key", "revocation", "audit_entry", "namespace", "identity_settings"),
             *("xdm_schema", "dataset", "batch", "merge_policy", "search_index", "computed_attribute", "kept_attribute"),
+            *("projection_destination", "projection_configuration"),
         )
     ),
     Store("migration", StoreKind.DATABASE),

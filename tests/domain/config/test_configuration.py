@@ -130,6 +130,8 @@ async def test_a_configuration_is_read_once_for_each_version(db, scope, statemen
         "datasets.list_datasets",
         "namespaces.list_namespaces",
         "policies.list_policies",
+        "projection_configurations.list_configurations",
+        "projection_destinations.list_destinations",
         "registry.list_schemas",
     ]
 

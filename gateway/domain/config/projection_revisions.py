@@ -1,0 +1,66 @@
+"""Revisions of projections: whatever changes what a configuration gives edges gives it a greater revision, in the same transaction.
+
+A revision is a version of the sandbox's whole configuration, so it grows for as long as the sandbox is there. Nouns that projections depend
+on (policies, computed attributes, destinations) ask here who selects what, and know nothing else of projections.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from gateway.domain.rules.scope import Scope
+from gateway.errors import Conflict
+from gateway.storage.database import Session
+from gateway.storage.queries import query
+
+LIST = query("projection_revisions.list_projected")
+REVISE = query("projection_revisions.revise")
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """What one configuration selects: dotted paths, those of events under `xEvent`; and where it goes."""
+
+    configuration_id: UUID
+    name: str
+    destination_id: UUID
+    paths: tuple[str, ...]
+
+    def selects(self, place: str) -> bool:
+        """Return whether it selects what stands at a dotted place, or something in it, by its name."""
+        return any(f"{path}.".startswith(f"{place}.") for path in self.paths)
+
+    def selects_around(self, place: str) -> bool:
+        """Return whether it selects something whole that a dotted place stands in."""
+        return any(f"{place}.".startswith(f"{path}.") for path in self.paths)
+
+
+async def list_projected(tx: Session, scope: Scope) -> list[Projected]:
+    """List what the configurations of the sandbox select, by their names. Needs no permission."""
+    return [Projected(**{**row, "paths": tuple(row["paths"])}) for row in await tx.rows(LIST, scope.sandbox_id)]
+
+
+async def revise(tx: Session, scope: Scope, configurations: Iterable[UUID]) -> None:
+    """Give configurations a new revision, as what edges hold of them is to be delivered again. Needs no permission.
+
+    The caller has locked the sandbox's configuration.
+    """
+    await tx.execute(REVISE, scope.sandbox_id, list(configurations))
+
+
+async def revise_around(tx: Session, scope: Scope, place: str) -> None:
+    """Give those configurations a new revision that select something whole in which a field comes or goes. Needs no permission."""
+    around = [each.configuration_id for each in await list_projected(tx, scope) if each.selects_around(place)]
+    if around:
+        await revise(tx, scope, around)
+
+
+async def check_unselected(tx: Session, scope: Scope, place: str, *path: str) -> None:
+    """Raise Conflict, with the path in the caller's input, if a configuration names what stands at a dotted place. Needs no permission."""
+    if selecting := [each for each in await list_projected(tx, scope) if each.selects(place)]:
+        raise Conflict(f"Projections select it: {names_of(selecting)}. Change or delete them first.", path=path)
+
+
+def names_of(projected: Iterable[Projected]) -> str:
+    """Return the names of configurations, as a message says them."""
+    return ", ".join(repr(each.name) for each in projected)
