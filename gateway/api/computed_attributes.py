@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any
 
 import strawberry
@@ -24,15 +25,19 @@ from gateway.api.mutations import (
 )
 from gateway.api.nodes import Edited, Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, OrderDirection, Slice
+from gateway.api.projections import related
 from gateway.api.scalars import JSON, Long, described
 from gateway.domain.config import computed_attributes
 from gateway.domain.config.computed_attributes import AttributeSettings, AttributeStatus, ComputedAttribute, dependents
+from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.retention_warnings import warnings_of_attribute
 from gateway.domain.reading.computed_attributes import ComputedValue, compute_values, published_attributes, size_of
 from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules.durations import Duration
 from gateway.domain.rules.scope import Permission
 from gateway.domain.work.jobs import Job
+from gateway.projection.evaluate import settled
+from gateway.projection.tree import Column, Format, Object, Related
 from gateway.xdm.classes import XdmClass
 
 described(
@@ -135,9 +140,13 @@ class ComputedAttributeType(Edited, Node):
 
     id: strawberry.ID = id_field("Global id of the attribute.", "ComputedAttribute", "attribute_id")
     name: str = attribute(
-        "settings.name", "What programs call it: a letter, then letters and digits; no two of a sandbox share a name."
+        "settings.name",
+        "What programs call it: a letter, then letters and digits; no two of a sandbox share a name.",
+        reads=Column("settings.name", Format.TEXT),
     )
-    display_name: str = attribute("settings.display_name", "What people call it.")
+    display_name: str = attribute(
+        "settings.display_name", "What people call it.", reads=Column("settings.display_name", Format.TEXT)
+    )
     description: str | None = attribute("settings.description", "What it is for; null where nobody said.")
     expression: PqlExpression = attribute("settings", "What is computed.")
     lookback: Duration | None = attribute(
@@ -147,7 +156,7 @@ class ComputedAttributeType(Edited, Node):
     keep_current: bool = attribute(
         "settings.keep_current", "As it was given; without effect, since values always are current."
     )
-    status: AttributeStatus = plain("Whether it has values, and what is still to be done for it.")
+    status: AttributeStatus = plain("Whether it has values, and what is still to be done for it.", Format.TEXT)
     job: SystemJobNode | None = resolved_by(
         _job,
         "What reads the history of people for it, or did so last; null where nothing is to be read, or the job is forgotten.",
@@ -169,10 +178,13 @@ class ComputedAttributeType(Edited, Node):
         "What it makes of events: SUM, COUNT, MIN, MAX, AVERAGE, MOST_RECENT, LIST, DISTINCT, MOST_FREQUENT or GROUPBY; null for an expression over the profile or over one event.",
     )
     return_type: str = attribute(
-        "derived.return_type", "The type of its values, as `ExpressionCheck.returnType` has it."
+        "derived.return_type",
+        "The type of its values, as `ExpressionCheck.returnType` has it.",
+        reads=Column("derived.return_type", Format.TEXT),
     )
     path: str = plain(
-        "Where it stands in profiles, or in events: `_{organization code}.ComputedAttributes.{name}`. Expressions find it there. No custom field may take that place."
+        "Where it stands in profiles, or in events: `_{organization code}.ComputedAttributes.{name}`. Expressions find it there. No custom field may take that place.",
+        Format.TEXT,
     )
     xdm_class: XdmClass = attribute("settings.xdm_class", "What has a value: people, or single events.", "class")
     dependencies: list[str] = attribute(
@@ -197,21 +209,27 @@ def _attribute(value: strawberry.Parent[ComputedValue]) -> ComputedAttribute:
 class ComputedAttributeValueType:
     is_loaded = False
 
-    attribute: ComputedAttributeType = resolved_by(_attribute, "The attribute that it is of.")
+    attribute: ComputedAttributeType = resolved_by(
+        _attribute, "The attribute that it is of.", reads=related("attribute")
+    )
     value: JSON | None = plain(
-        "The value; null where what it is made of is missing, and where a number in it is beyond any double. Numbers are not rounded, times are text in UTC."
+        "The value; null where what it is made of is missing, and where a number in it is beyond any double. Numbers are not rounded, times are text in UTC.",
+        Format.JSON,
     )
     value_at: datetime | None = plain(
-        "For MOST_RECENT the time of the event that the value is from; null for others, and without an event."
+        "For MOST_RECENT the time of the event that the value is from; null for others, and without an event.",
+        Format.JSON,
     )
-    as_of: datetime = plain("The moment of reading; all values of one answer of a level have the same.")
+    as_of: datetime = plain("The moment of reading; all values of a person have the same.", Format.TIME)
     window_start: datetime | None = plain(
-        "The time from which on events count, itself included: `lookback` before `asOf`; null where events of any age do."
+        "The time from which on events count, itself included: `lookback` before `asOf`; null where events of any age do.",
+        Format.TIME,
     )
-    window_end: datetime = plain("The time up to which events count, itself included: `asOf`.")
-    events_counted: Long = plain("Of how many events it is; 0 for an expression over the profile.")
+    window_end: datetime = plain("The time up to which events count, itself included: `asOf`.", Format.TIME)
+    events_counted: Long = plain("Of how many events it is; 0 for an expression over the profile.", Format.NUMBER)
     is_complete: bool = plain(
-        "False where the value is a map of more than 1,000 keys, of which the first are told; and where a number in it, or in a value that it reads, is beyond any double (1.8e308 either way), so that this one is null."
+        "False where the value is a map of more than 1,000 keys, of which the first are told; and where a number in it, or in a value that it reads, is beyond any double (1.8e308 either way), so that this one is null.",
+        Format.BOOLEAN,
     )
 
 
@@ -234,6 +252,22 @@ async def _values_of_all(
     found = await compute_values(context.db, context.scope, context.config, attributes, profiles)
     context.loaders.budget.spend(sum(map(size_of, found)))
     return found
+
+
+def values_wanted(of: Object, context: Context, *, names: list[str] | None = None) -> tuple[tuple[str, Object], ...]:
+    """Return what is wanted of the value of each attribute, by its name, where this is selected of all. Raises BadInput."""
+    return _wanted(of, context.config, None if names is None else tuple(names))
+
+
+@lru_cache(maxsize=256)
+def _wanted(of: Object, config: Configuration, names: tuple[str, ...] | None) -> tuple[tuple[str, Object], ...]:
+    return tuple((each.name, _settled(of, each)) for each in published_attributes(config, names))
+
+
+def _settled(of: Object, attribute: ComputedAttribute) -> Object:
+    return Object(
+        tuple((key, settled(each.of, attribute) if isinstance(each, Related) else each) for key, each in of.fields)
+    )
 
 
 @for_all(_values_of_all)

@@ -11,7 +11,7 @@ from uuid import UUID
 import strawberry
 
 from gateway.api.attribute_documents import attributes_selected, entity_json_of
-from gateway.api.computed_attributes import ComputedAttributeValueType, values_of
+from gateway.api.computed_attributes import ComputedAttributeValueType, values_of, values_wanted
 from gateway.api.conditions import condition_over
 from gateway.api.context import Context, Info, attribute, for_all, plain, projection_of, resolved_by
 from gateway.api.datasets import DatasetType
@@ -53,7 +53,7 @@ from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.policies import MergePolicyType
 from gateway.api.profile_limits import ProfileLimitsType
-from gateway.api.projections import EVERYTHING, document_json, document_of, object_of, related
+from gateway.api.projections import EVERYTHING, computed_list, document_json, document_of, object_of, related
 from gateway.api.record_versions import RecordVersionType, versions_of
 from gateway.api.scalars import JSON, described
 from gateway.api.selectors import SelectArgument, selector_of, subset_of
@@ -66,12 +66,7 @@ from gateway.domain.reading.identities import Identity
 from gateway.domain.reading.identity_graphs import Members
 from gateway.domain.reading.people_statements import ORIGIN, PERSON, WHOLE
 from gateway.domain.reading.profile_limits import ProfileLimits, limits_of
-from gateway.domain.reading.profiles import (
-    InvalidKey,
-    Profile,
-    ProfileResult,
-    ProfileStatus,
-)
+from gateway.domain.reading.profiles import InvalidKey, Profile, ProfileResult, ProfileStatus
 from gateway.domain.reading.record_versions import RecordVersion
 from gateway.domain.reading.search import Search
 from gateway.domain.rules.merge import Fragment, Provenance
@@ -292,7 +287,9 @@ class ProfileType(Node):
     computed_attributes: list[ComputedAttributeValueType] = resolved_by(
         values_of,
         "What computed attributes have for the person at this moment, by the events of their identities and, for expressions over the profile, by the document under this policy.",
+        reads=computed_list(values_wanted),
         raw=EVERYTHING,
+        computes=True,
         weight=Weight(itself=10 * OBJECT, size=10),
     )
     events: EventConnection = resolved_by(

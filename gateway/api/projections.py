@@ -5,11 +5,12 @@ A field that declares nothing is resolved by its function, over the columns that
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.domain.reading.people_statements import DOCUMENT, PERSON
 from gateway.projection.predicates import Predicate
-from gateway.projection.tree import Count, Document, Each, Format, Leaf, Node, Page, Place, Related, Rows
+from gateway.projection.tree import ComputedList, Count, Document, Each, Format, Leaf, Node, Page, Place, Related, Rows
 
 
 class Selected(Protocol):
@@ -87,6 +88,12 @@ def related(
         return Related(name, field.object(), is_list, field.given(passing))
 
     return node
+
+
+def computed_list(read: Callable[..., tuple[tuple[str, Node], ...]]) -> Callable[[Selected], Node]:
+    """Declare that a field is a list about values that are computed for a record; `read` returns what each has, for what is selected of them, the
+    context of a request and the field's arguments."""
+    return lambda field: ComputedList(field.given(partial(read, field.object())))
 
 
 def each_of(field: Selected) -> Node:

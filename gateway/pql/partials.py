@@ -69,6 +69,10 @@ class PartialOf:
             f"(select case when r.is_whole then coalesce(r.value, 'null') end from ({self.items.result(items)}) as r)"
         )
 
+    def at(self, items: str) -> str:
+        """Return the time of the event that the value is from, as jsonb; NULL where it is from none."""
+        return f"(select r.at from ({self.items.result(items)}) as r)" if self.items else "null::jsonb"
+
 
 Parts: TypeAlias = Mapping[int, PartialOf]
 """Aggregations whose partials stand in one row, by their slots."""
@@ -167,9 +171,17 @@ def results(parts: Parts, within: Callable[[int], str]) -> str:
     return ", ".join(part.result(*_together(part, slot, within(slot))) for slot, part in parts.items())
 
 
-def values_of(parts: Parts, within: Callable[[int], str]) -> str:
-    """Return the columns of `results` with the values alone, each called `v` and its slot."""
-    return ", ".join(f"{part.value(*_together(part, slot, within(slot)))} as v{slot}" for slot, part in parts.items())
+def values_of(parts: Parts, within: Callable[[int], str], is_wanted: Callable[[str], bool]) -> str:
+    """Return columns of `results` apart, each called by a letter and its slot: `v`, the value; where such a name is wanted, `n`, of how many events
+    it is, and `a`, the time of that which it is from."""
+    columns = list[str]()
+    for slot, part in parts.items():
+        numbers, items = _together(part, slot, within(slot))
+        found = {"v": part.value(numbers, items), "n": f"coalesce({numbers[0]}, 0)", "a": part.at(items)}
+        columns += (
+            f"{sql} as {name}{slot}" for name, sql in found.items() if name == "v" or is_wanted(f"{name}{slot}")
+        )
+    return ", ".join(columns)
 
 
 def _together(part: PartialOf, slot: int, within: str) -> tuple[tuple[str, ...], str]:

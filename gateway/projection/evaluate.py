@@ -3,6 +3,7 @@
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -52,8 +53,8 @@ def evaluate(node: Node, of: Any, lists: Lists | None = None, rows: Rows | None 
     """Return what is wanted, for `orjson.dumps`: of a record, which has an attribute for each column, and `document`; of a part of a document
     as `orjson.loads` gives it, where what is missing is None; or of the page that was read for `rows`, and of its records."""
     match node:
-        case Constant(text):
-            return text
+        case Constant(value):
+            return value
         case Object(fields, present):
             if of is None or (present is not None and not getattr(of, present)):
                 return None
@@ -73,8 +74,8 @@ def evaluate(node: Node, of: Any, lists: Lists | None = None, rows: Rows | None 
         case Subset(fields):
             return {name: evaluate(below, of[name]) for name, below in fields if name in of}
         case Column(name, form):
-            value = getattr(of, name)
-            return None if value is None else _FORMATS[form](value)
+            found = attrgetter(name)(of)
+            return None if found is None else _FORMATS[form](found)
         case Packed():
             return pack(node, of)
         case Count():
@@ -91,6 +92,13 @@ def evaluate(node: Node, of: Any, lists: Lists | None = None, rows: Rows | None 
         case End(is_first) if rows:
             return pack(rows.key, of.items[0 if is_first else -1]) if of.items else None
     raise TypeError(f"only the store can tell {node}")
+
+
+def settled(node: Node, of: Any) -> Node:
+    """Return what is wanted of a record that is known already."""
+    if isinstance(node, Object):
+        return Object(tuple((name, settled(below, of)) for name, below in node.fields))
+    return Constant(evaluate(node, of))
 
 
 def printed(at: datetime) -> str:

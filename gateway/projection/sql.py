@@ -19,6 +19,7 @@ from gateway.projection.predicates import Values
 from gateway.projection.tree import (
     Column,
     Computed,
+    ComputedList,
     Constant,
     Count,
     Document,
@@ -76,7 +77,8 @@ class Relation:
 @dataclass(frozen=True, eq=False)
 class Source:
     """Where a statement has the parts of a record: columns behind this alias, the document in jsonb, fields of it that stand elsewhere (json), the
-    keys (uuid[]) that its lists are of, how these are read, and what it is related to. `derived` has SQL of columns that are worked out."""
+    keys (uuid[]) that its lists are of, how these are read, and what it is related to. `derived` has SQL of columns that are worked out;
+    `computed` the sources of what is known of values that are computed, by their keys."""
 
     alias: str
     document: str = ""
@@ -85,6 +87,7 @@ class Source:
     lists: Mapping[str, Listed] = field(default_factory=dict)
     related: Mapping[str, Relation] = field(default_factory=dict)
     derived: Mapping[str, str] = field(default_factory=dict)
+    computed: Mapping[str, "Source"] = field(default_factory=dict)
 
 
 def columns(nodes: Iterable[Node], source: Source, values: Values) -> list[str]:
@@ -123,9 +126,7 @@ def page_parts(rows: Rows, names: Iterable[str], size: str, values: Values) -> d
 
 def _whole(node: Node, source: Source, values: Values) -> str:
     writer = _Writer(source, values)
-    if isinstance(node, Object) and node.present is not None:
-        return f"case when {writer.column(node.present)} then {_joined(writer.fields(node))} end"
-    return _joined(writer.pieces(node))
+    return _joined(writer.object(node, missing="") if isinstance(node, Object) else writer.pieces(node))
 
 
 class _Writer:
@@ -140,30 +141,32 @@ class _Writer:
 
     def pieces(self, node: Node) -> Iterator[_Piece]:
         match node:
-            case Constant(text):
-                yield True, orjson.dumps(text).decode()
+            case Constant(value):
+                yield True, orjson.dumps(value).decode()
             case Column(name, form):
                 yield False, f"coalesce({_FORMATS[form].format(self.column(name))}, {_NULL})"
             case Packed():
                 yield from self.packed(node)
             case Document(of):
                 yield from self.document(of)
-            case Object() if node.present is None:
-                yield from self.fields(node)
             case Object():
-                exists = self.column(str(node.present))
-                yield False, f"case when {exists} then {_joined(self.fields(node))} else {_NULL} end"
+                yield from self.object(node)
             case Page():
                 yield False, _Page(node, self._source, self._values).sql()
             case Count(rows):
                 yield False, self.count(rows)
             case Related():
                 yield False, self.related(node)
+            case ComputedList(each):
+                yield from self.computed(each)
             case _:
                 raise TypeError(f"{node} is no part of a record")
 
-    def fields(self, node: Object) -> Iterator[_Piece]:
-        return _braced((name, self.pieces(below)) for name, below in node.fields)
+    def object(self, node: Object, missing: str = f" else {_NULL}") -> Iterator[_Piece]:
+        fields = _braced((name, self.pieces(below)) for name, below in node.fields)
+        if node.present is None:
+            return fields
+        return iter([(False, f"case when {self.column(node.present)} then {_joined(fields)}{missing} end")])
 
     def packed(self, node: Packed) -> Iterator[_Piece]:
         yield True, f'"{node.prefix}'
@@ -182,6 +185,12 @@ class _Writer:
             yield from [(True, first.removeprefix("{")), *rest]
         else:
             yield from _pieces(of, document, _NULL)
+
+    def computed(self, each: Sequence[tuple[str, Node]]) -> Iterator[_Piece]:
+        for place, (key, of) in enumerate(each):
+            yield True, "," if place else "["
+            yield from _Writer(self._source.computed[key], self._values).pieces(of)
+        yield True, "]"
 
     def related(self, node: Related) -> str:
         relation = self._source.related[node.name]
@@ -331,8 +340,8 @@ def _joined(pieces: Iterable[_Piece]) -> str:
 def _pieces(node: Node, value: str, missing: str) -> Iterator[_Piece]:
     """Yield a part of a document; `missing` is SQL of what the answer has where the value is missing."""
     match node:
-        case Constant(text):
-            yield True, orjson.dumps(text).decode()
+        case Constant(constant):
+            yield True, orjson.dumps(constant).decode()
         case Under(key, of):
             yield from _under(key, of, value, missing, None)
         case Computed(of):

@@ -41,9 +41,9 @@ class Packing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A text that is equal for all records."""
+    """A text, a number, a truth value or None that is equal for all records."""
 
-    text: str
+    value: str | int | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Object:
     def is_fixed(self) -> bool:
         """Whether `replaced` leaves it as it is."""
         below = (each for _, field in self.fields for each in nodes_of(field))
-        return not any(isinstance(each, Page | Count | Related | Document) for each in below)
+        return not any(isinstance(each, Page | Count | Related | Document | ComputedList) for each in below)
 
 
 # ------------------------------------------------------------------------------------------------ parts of a document
@@ -107,6 +107,13 @@ class Computed:
 
 
 # ------------------------------------------------------------------------------------------------ parts of a record
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedList:
+    """A list about values that are computed for the record: the key of each, and what is wanted of what is known of it."""
+
+    each: tuple[tuple[str, "Node"], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +246,7 @@ Node: TypeAlias = (
     | Items
     | Subset
     | Computed
+    | ComputedList
     | Document
     | Column
     | Packed
@@ -253,7 +261,7 @@ Node: TypeAlias = (
 
 
 def nodes_of(node: Node) -> Iterator[Node]:
-    """Yield a node and all nodes below it, but those of related records."""
+    """Yield a node and all nodes below it, but those of related records and of computed lists."""
     yield node
     match node:
         case Object(fields) | Subset(fields):
@@ -266,25 +274,32 @@ def nodes_of(node: Node) -> Iterator[Node]:
 def is_in_store(node: Node) -> bool:
     """Return whether only SQL can tell something of it."""
     return any(
-        isinstance(each, Related | Computed) or (isinstance(each, Column) and each.is_derived)
+        isinstance(each, Related | Computed | ComputedList) or (isinstance(each, Column) and each.is_derived)
         for each in nodes_of(node)
     )
 
 
+def is_computed(node: Node) -> bool:
+    """Return whether something of it is computed for each record."""
+    return any(isinstance(each, Computed | ComputedList) for each in nodes_of(node))
+
+
 def computed_in(node: Node) -> list[str] | None:
-    """Return the keys that are wanted of objects whose values are computed; None where no such object is."""
-    objects = [each.of for each in nodes_of(node) if isinstance(each, Computed)]
-    keys = [
-        below.key if isinstance(below, Under) else name
-        for each in objects
-        for name, below in each.fields
-        if not isinstance(below, Constant)
-    ]
-    return list(dict.fromkeys(keys)) if objects else None
+    """Return the keys of values that are wanted of those computed; None where nothing is wanted that has such values."""
+    found = [each for each in nodes_of(node) if isinstance(each, Computed | ComputedList)]
+    return list(dict.fromkeys(chain.from_iterable(map(_keys, found)))) if found else None
+
+
+def _keys(node: Computed | ComputedList) -> Iterator[str]:
+    if isinstance(node, ComputedList):
+        return (key for key, _ in node.each)
+    fields = ((name, below) for name, below in node.of.fields if not isinstance(below, Constant))
+    return (below.key if isinstance(below, Under) else name for name, below in fields)
 
 
 def replaced(node: Node, changed: Callable[[Any], Any]) -> Node:  # noqa: PLR0911 (a kind of node each)
-    """Return a node with others of what may depend on a request: rows, filters of related records, and what is wanted of documents."""
+    """Return a node with others of what may depend on a request: rows, filters of related records, and what is wanted of documents and of
+    computed values."""
     match node:
         case Object(fields) if not node.is_fixed:
             return replace(node, fields=tuple((name, replaced(below, changed)) for name, below in fields))
@@ -296,6 +311,8 @@ def replaced(node: Node, changed: Callable[[Any], Any]) -> Node:  # noqa: PLR091
             return Each(replaced(of, changed))
         case Document(of):
             return Document(changed(of))
+        case ComputedList(each):
+            return ComputedList(changed(each))
         case Related(of=of, filter=filter_):
             return replace(node, of=replaced(of, changed), filter=changed(filter_))
     return node

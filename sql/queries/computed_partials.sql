@@ -238,17 +238,6 @@ select folded.*
  where {is_known}
  order by slice.place;
 
--- name: fold_now(sandbox_id, xids, starts, stops, version) -> rows
--- What partials come to for each person, as `fold` has it, at this moment, which comes in front of it. Walks sandbox_pkey,
--- computed_partial_pkey, and event_timeline_idx for the rows that are cut.
-select moment.at, folded.*
-  from unnest($3::integer[], $4::integer[]) with ordinality as slice (start, stop, place)
- cross join lateral (select ($2::uuid[])[slice.start:slice.stop] as xids offset 0) as person
- cross join {moment}
- cross join lateral ({folded}) as folded
- where {is_known}
- order by slice.place;
-
 -- name: list_buckets(sandbox_id, xids, starts, stops, sizes, places, since, at, version) -> rows
 -- The newest 100 partials that values are folded of, a value being of a slice of the xids, of buckets of one size, of a window; `places` are
 -- those of the numbers of events. No rows if the configuration is of another `version` by now: others may stand there. Walks sandbox_pkey and

@@ -128,10 +128,6 @@ async def test_the_statement_that_reads_people_folds_values_of_partials(client, 
     with statements() as seen:
         await client.data(some.replace("_own", own), **WHO)
     assert seen == ["tenants.read_sandbox", "people.read_people"]
-    text_of_values = 'query ($who: [IdentityInput!]!) { profiles(identities: $who) { profile { computedAttributes(names: ["visits", "spent"]) { value } } } }'
-    with statements() as seen:
-        await client.data(text_of_values, **WHO)
-    assert seen == ["tenants.read_sandbox", "people.read_people", "computed_partials.fold_now"]
     assert ada["entity"][own] == {"ComputedAttributes": {"visits": 3, "spent": 9.5, "byKind": {"look": 1, "buy": 1}}}
     assert bob["entity"] == {
         "person": None,
@@ -150,6 +146,42 @@ async def test_the_statement_that_reads_people_folds_values_of_partials(client, 
     only_bob = {"who": WHO["who"][1:]}
     bodies = [(await each.answer(some.replace("_own", own), only_bob))[1] for each in (client, plain)]
     assert bodies[0] == bodies[1]  # no double is as large as that sum
+
+
+async def test_the_statement_that_reads_people_tells_what_is_known_of_values(client, statements):
+    world = client.world
+    await world.records(record(ADA, first_name="Ada"), record(BOB))
+    await world.events(*EVENTS)
+    for name in ("visits", "spent", "byKind"):
+        await world.publish(name, OF_PEOPLE[name])
+    await world.publish("newest", "xEvent.topN(timestamp, 1).head().eventType", parse_duration("P3Y"))
+    text = """query ($who: [IdentityInput!]!, $names: [String!]) { profiles(identities: $who) { profile { computedAttributes(names: $names) {
+        kind: __typename value valueAt eventsCounted isComplete attribute { id name displayName path status returnType }
+      } times: computedAttributes(names: ["spent", "newest"]) { asOf windowStart windowEnd } } } }"""
+    asked = {**WHO, "names": ["byKind", "newest", "visits"]}
+    resolved = await client.data(text.replace("returnType", "returnType job { id }"), **asked)
+    with statements() as seen:
+        data = await client.data(text, **asked)
+    assert seen == ["tenants.read_sandbox", "people.read_people"]
+    people = [each["profile"] for each in data["profiles"]]
+    for mine, other in zip(people, (each["profile"] for each in resolved["profiles"]), strict=True):
+        for each in other["computedAttributes"]:
+            assert each["attribute"].pop("job")["id"]
+        assert mine["computedAttributes"] == other["computedAttributes"]
+        (whole, sliding) = mine["times"]
+        assert (whole["windowStart"], whole["asOf"], whole["windowEnd"]) == (None, sliding["asOf"], sliding["asOf"])
+        since = parse_duration("P3Y").before(datetime.fromisoformat(sliding["asOf"]))
+        assert datetime.fromisoformat(sliding["windowStart"]) == since
+    (of_ada, newest, _), (_, nothing, _) = (each["computedAttributes"] for each in people)
+    assert (of_ada["value"], of_ada["eventsCounted"]) == ({"look": 1, "buy": 1}, 3)
+    assert (newest["value"], newest["valueAt"], newest["kind"]) == (
+        "buy",
+        "2026-01-03T00:00:00.000Z",
+        "ComputedAttributeValue",
+    )
+    assert (nothing["value"], nothing["valueAt"], nothing["eventsCounted"]) == (None, None, 0)
+    error = await client.error(text, who=WHO["who"][:1], names=["visit"])
+    assert (error["extensions"]["code"], "Did you mean 'visits'?" in error["message"]) == ("BAD_INPUT", True)
 
 
 async def test_an_explanation_tells_the_events_that_a_value_is_of_and_its_window(clients):

@@ -89,7 +89,6 @@ KEPT = tuple(
 )
 PARTIALS = {
     "computed_partials.fold": computed_partials.folding,
-    "computed_partials.fold_now": computed_partials.folding_now,
     "computed_partials.add_events": views.adding,
     "computed_partials.make_some": views.making,
     "computed_partials.make_held": views.making_held,

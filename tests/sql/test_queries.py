@@ -32,10 +32,6 @@ OWN = {
         "items": "made.items",
         "of_xids": PARTS["of_xids"].replace("(true)", "(true and t.timestamp >= ($3::timestamptz[])[1])"),
     },
-    "computed_partials.fold_now": {
-        "moment": fill(part("computed_partials.moment"), since="'-infinity'"),
-        "is_known": fill(part("computed_partials.is_known"), version="$5"),
-    },
     "computed_partials.make_held": WITHIN,
     "computed_partials.make_some": WITHIN,
 }

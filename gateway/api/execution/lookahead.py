@@ -34,7 +34,7 @@ from gateway.projection.tree import (
     Projection,
     Rows,
     Under,
-    computed_in,
+    is_computed,
     is_in_store,
     nodes_of,
     replaced,
@@ -137,7 +137,7 @@ class Walk:
     def projected(self, field: GraphQLField, details: list[FieldDetails], rows: Any = None) -> Node:
         """Return what a field is of a record in the store; `rows` is the page around it. Raises NotProjected."""
         node = self.node(field, details, rows)
-        if computed_in(node) is not None and not reading_of(field).computes:
+        if is_computed(node) and not reading_of(field).computes:
             raise NotProjected
         return node
 

@@ -99,9 +99,9 @@ class KeptPartial:
         return EARLIEST if self.lookback is None else self.lookback.before(at)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Configuration:
-    """The whole configuration of a sandbox at one version. Requests share it: never change what it holds."""
+    """The whole configuration of a sandbox at one version. Requests share it: never change what it holds. It is a key of what is made of it."""
 
     sandbox_id: int
     version: int

@@ -22,7 +22,7 @@ from gateway.domain.reading.attribute_results import (
     result_of,
 )
 from gateway.domain.reading.attribute_times import timed
-from gateway.domain.reading.computed_partials import fold, fold_now, foldable
+from gateway.domain.reading.computed_partials import fold
 from gateway.domain.reading.conditions import read_instant, within_range
 from gateway.domain.reading.events import slices
 from gateway.domain.reading.profiles import Profile
@@ -102,33 +102,8 @@ async def compute_values(
     scope.require(Permission.PROFILE_READ)
     if not attributes or not profiles:
         return [[] for _ in profiles]
-    if len(profiles) <= PEOPLE_AT_ONCE:
-        folded = await _values_folded(db, scope, config, attributes, profiles)
-        if folded is not None:
-            return folded
     async with db.snapshot() as tx:
         return await values_in(tx, scope, config, attributes, profiles)
-
-
-async def _values_folded(
-    db: Database,
-    scope: Scope,
-    config: Configuration,
-    attributes: Sequence[ComputedAttribute],
-    profiles: Sequence[Profile],
-) -> list[list[ComputedValue]] | None:
-    """Compute these attributes for each profile by one statement; None where partials do not tell the values of all."""
-    computed = foldable(config, tuple(each.name for each in attributes))
-    if computed is None:
-        return None
-    people = slices([profile.person.event_xids for profile in profiles])
-    costs = {each.name: each.partial.expression.cost for each in computed.partials}
-    with timed(scope, costs, len(profiles)), within_range("a computed attribute has"):
-        rows = await fold_now(db, scope, computed, people)
-    if not rows or any(None in row for _, row in rows):
-        return None
-    told = [(at, [result_of(text) for text in row if text is not None]) for at, row in rows]
-    return [[_value(*each, at, _since(each[0], at)) for each in zip(attributes, row, strict=True)] for at, row in told]
 
 
 async def values_in(

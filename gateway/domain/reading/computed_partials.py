@@ -6,7 +6,7 @@ A row counts whole where all of its events lie in the window. A row that the win
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from gateway.domain.config.configuration import Configuration, KeptPartial
@@ -17,11 +17,11 @@ from gateway.pql.partials import of_one, results, values_of
 from gateway.pql.ranges import BEYOND_DOUBLE
 from gateway.pql.sql import Compiled
 from gateway.pql.values import quoted
-from gateway.storage.database import Reader, Session
+from gateway.projection.sql import Source
+from gateway.storage.database import Session
 from gateway.storage.queries import Query, fill, part, query
 
 FOLD = query("computed_partials.fold")
-FOLD_NOW = query("computed_partials.fold_now")
 FOLDED = part("computed_partials.folded")
 DOCUMENT = part("computed_partials.document")
 WHOLE, CUT = part("computed_partials.whole"), part("computed_partials.cut")
@@ -42,6 +42,7 @@ class Foldable:
     partials: tuple[KeptPartial, ...] = field(hash=False)  # the others tell most of them apart, and sooner
 
 
+@lru_cache(maxsize=256)
 def foldable(config: Configuration, names: tuple[str, ...]) -> Foldable | None:
     """Return how the values of attributes are folded; None if partials do not tell those of all."""
     known = {each.name: each for each in config.partials if each.is_complete}
@@ -72,23 +73,6 @@ async def fold(
     return await tx.rows(statement, scope.sandbox_id, *people, at, since, config.version, *values)
 
 
-async def fold_now(
-    db: Reader, scope: Scope, computed: Foldable, people: tuple[Any, Any, Any]
-) -> Sequence[tuple[datetime, Sequence[str | None]]]:
-    """Return what partials come to at this moment, as `fold` has it: for each person the moment, which is the same for all, and the columns."""
-    statement, values = folding_now(computed.partials)
-    rows = await db.rows(statement, scope.sandbox_id, *people, computed.version, *values)
-    return [(at, row) for at, *row in rows]
-
-
-@lru_cache(maxsize=64)
-def folding_now(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
-    """Return the statement that folds these partials at this moment, and the values of the parameters behind its own."""
-    folded = _folded(partials, "person.xids", len(FOLD_NOW.parameters), results)
-    statement = FOLD_NOW.filled(folded=folded.sql, moment=_moment(partials), is_known=fill(IS_KNOWN, version="$5"))
-    return statement, folded.values
-
-
 @lru_cache(maxsize=64)
 def folding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return the statement that folds these partials, and the values of the parameters behind its own."""
@@ -96,10 +80,34 @@ def folding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     return FOLD.filled(folded=folded.sql, is_known=fill(IS_KNOWN, version="$7")), folded.values
 
 
-def document_part(partials: tuple[KeptPartial, ...], xids: str, parameters: int) -> Compiled:
+def sources_of(partials: Iterable[KeptPartial]) -> dict[str, Source]:
+    """Return where a statement that joins `document_part` has what is known of each value, by the names of attributes."""
+    windows = _windows(partials)
+    return {each.name: Source("", derived=_columns(each, windows[each.seconds, each.lookback])) for each in partials}
+
+
+def _columns(of: KeptPartial, window: int) -> dict[str, str]:
+    """Return the columns of a `ComputedValue`."""
+    return {
+        "value": f"to_jsonb(folded.v{of.slot})",
+        "value_at": f"folded.a{of.slot}",
+        "as_of": "moment.at",
+        "window_start": "null::timestamptz" if of.lookback is None else _since(window),
+        "window_end": "moment.at",
+        "events_counted": f"folded.n{of.slot}",
+        "is_complete": "true",
+    }
+
+
+def document_part(partials: tuple[KeptPartial, ...], xids: str, parameters: int, looked_at: str) -> Compiled:
     """Return SQL to join that gives the values of the person with these xids at this moment as `computed.document`, and as `checked.is_told`
-    whether they may be given so; and the values of its parameters, which come behind those of the statement."""
-    folded = _folded(partials, xids, parameters, values_of)
+    whether they may be given so; of what `sources_of` names that which is `looked_at` by this SQL. And the values of its parameters, which
+    come behind those of the statement."""
+
+    def is_wanted(name: str) -> bool:
+        return f"folded.{name}" in looked_at
+
+    folded = _folded(partials, xids, parameters, partial(values_of, is_wanted=is_wanted))
     pairs = ", ".join(f"{quoted(each.name)}, folded.v{each.slot}" for each in partials)
     sql = fill(
         DOCUMENT,
@@ -123,9 +131,14 @@ def _by_window(partials: Iterable[KeptPartial]) -> dict[tuple[int, Duration | No
     return {(each.seconds, each.lookback): each for each in partials}
 
 
+def _windows(partials: Iterable[KeptPartial]) -> dict[tuple[int, Duration | None], int]:
+    """Return the place of each window in `moment.since`, as `_by_window` has them."""
+    return {window: place for place, window in enumerate(_by_window(partials), start=1)}
+
+
 def _folded(partials: tuple[KeptPartial, ...], xids: str, parameters: int, values: Callable[..., str]) -> Compiled:
     """Return the SQL that folds partials for one person."""
-    windows = {window: place for place, window in enumerate(_by_window(partials), start=1)}
+    windows = _windows(partials)
     parts = {each.slot: each.partial for each in partials}
     window_of = {each.slot: windows[each.seconds, each.lookback] for each in partials}
     begins: dict[int, list[str]] = {}

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from gateway.domain.reading.computed_partials import IS_KNOWN, Foldable, document_part
+from gateway.domain.reading.computed_partials import IS_KNOWN, Foldable, document_part, sources_of
 from gateway.domain.reading.events import LISTS, OF_DATASET
 from gateway.domain.reading.identities import IDENTITY
 from gateway.domain.reading.profile_limits import DOCUMENT_SIZE, EVENTS
@@ -94,10 +95,12 @@ def statement_of(
     values = Values(*own_values, *map(Slot, range(len(kinds))), slots="asked.value_{}" if kinds else "")
     arrays = [f", ${place}::{kind}[]" for place, kind in enumerate(kinds, len(own_values) + 1)]
     names = [f", value_{place}" for place in range(len(kinds))]
-    texts = columns(projection.parts, _SOURCE, values)
+    source = _SOURCE if computed is None else replace(_SOURCE, computed=sources_of(computed.partials))
+    texts = columns(projection.parts, source, values)
     raw = [column for name in raw_of(projection) for column in RAW[name]]
-    folded = _folded(computed, values)
-    joined = _joined(", ".join([*raw, *texts]), folded)
+    looked_at = ", ".join([*raw, *texts])
+    folded = "" if computed is None else _folded(computed, values, looked_at)
+    joined = _joined(looked_at, folded)
     is_current = _IS_CURRENT if joined["profile"] else "true"
     if computed is not None:
         is_known = fill(IS_KNOWN, version=values.bind(computed.version))
@@ -117,11 +120,9 @@ STATEMENTS: Final = Statements(statement_of)
 """By the projection and all that follows it among the arguments."""
 
 
-def _folded(computed: Foldable | None, values: Values) -> str:
+def _folded(computed: Foldable, values: Values, looked_at: str) -> str:
     """Return the part that folds what is computed; the values of its parameters are added."""
-    if computed is None:
-        return ""
-    folded = document_part(computed.partials, _EVENT_XIDS, len(values.given))
+    folded = document_part(computed.partials, _EVENT_XIDS, len(values.given), looked_at)
     values.given += folded.values
     return folded.sql
 
