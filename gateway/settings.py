@@ -36,7 +36,7 @@ PREFIX = "GATEWAY_"
 MIN_LIKENESS = (
     0.85  # of 1, of a name that is taken for a misspelt one; Kubernetes sets others, such as GATEWAY_PORT_80_TCP
 )
-MIN_SECRET_BYTES = 32  # RFC 7518: a key of HS256 is at least as long as the hash
+MIN_SECRET_BYTES = 32  # as many as the key that is made of it
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 OWN_ISSUER = "profile-gateway"  # issuer and audience of our own tokens
 MAX_EMBEDDED_CONNECTIONS = 5_000  # of all processes together to the embedded Postgres, which keeps memory for each
@@ -247,7 +247,8 @@ class Settings(BaseModel):
         25, ge=1, le=ATTRIBUTES, description="Computed attributes of a sandbox that may be published."
     )
     jwt_secret: SecretStr | None = Field(
-        None, description="Secret of our own HS256 tokens, at least 32 bytes; else one is made in the data directory."
+        None,
+        description="Secret of the Ed25519 key of our own tokens, at least 32 random bytes, `ed25519:` in front; else one is made in the data directory.",
     )
     jwt_former_secret: SecretStr | None = Field(
         None, description="The secret that `GATEWAY_JWT_SECRET` has replaced: its tokens are valid until they expire."

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -12,6 +13,10 @@ from gateway.api.execution.operations import Operations, Outcome, Request
 from gateway.api.schema import build_schema
 from gateway.domain.config import tenants
 from gateway.domain.rules.scope import Scope
+from gateway.server.signing_keys import SigningKey
+from gateway.server.tokens import sign_token
+
+KEY = SigningKey("ed25519:that signs the tokens which clients of tests issue")
 
 
 @dataclass
@@ -23,7 +28,8 @@ class Client:
 
     @classmethod
     def of(cls, world: World, limits: Limits | None = None) -> "Client":
-        return cls(world, Operations(world.db, world.configurations, build_schema(), limits or Limits()))
+        sign = partial(sign_token, KEY)
+        return cls(world, Operations(world.db, world.configurations, build_schema(), limits or Limits(), sign=sign))
 
     async def scope(self, scopes: Iterable[str] | None = None) -> Scope:
         """The scope that authentication would give for a token with these scopes."""

@@ -46,7 +46,7 @@ KIND_OF = {
     "node.id": "any", "nodes.ids": "any", "dataset.id": "Dataset", "batch.id": "Batch", "mergePolicy.id": "MergePolicy", "base": "MergePolicy",
     "schema.id": "XdmSchema", "identityNamespace.id": "IdentityNamespace", "sandbox.id": "Sandbox", "dataset.name": "title",
     "schema.title": "title", "identityNamespace.code": "title", "mergePolicy.name": "policy",
-    "computedAttribute.id": "ComputedAttribute", "destinationId": "ProjectionDestination", "projectionDestination.id": "ProjectionDestination", "UpdateProjectionDestinationInput.id": "ProjectionDestination",
+    "computedAttribute.id": "ComputedAttribute", "destinationId": "ProjectionDestination", "configurationId": "ProjectionConfiguration", "projectionDestination.id": "ProjectionDestination", "UpdateProjectionDestinationInput.id": "ProjectionDestination",
     "deleteProjectionDestination.id": "ProjectionDestination", "projectionConfiguration.id": "ProjectionConfiguration", "projectionConfiguration.name": "projection",
     "projectionConfigurations.name": "projection", "UpdateProjectionConfigurationInput.id": "ProjectionConfiguration", "deleteProjectionConfiguration.id": "ProjectionConfiguration",
     "computedAttribute.name": "attribute", "UpdateComputedAttributeInput.id": "ComputedAttribute",

@@ -20,6 +20,7 @@ from gateway.api.weights import METADATA as WEIGHT
 from gateway.api.weights import Weight
 from gateway.domain.config import tenants
 from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.config.tokens import Sign, sign_nothing
 from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.rules.scope import READ_CONFIGURATION, Scope
 from gateway.domain.rules.selectors import Selector
@@ -34,7 +35,7 @@ class Context:
     `deadline` is the end of the request by the clock of the event loop, in seconds; `answer_bytes` is the most that its answer may have.
     `selectors` are the parsed selectors of the operation by their texts, `conditions` its checked conditions; `service_limits` are all limits
     that callers may see. `revert_days`: how long complete batches of records can be reverted. `most_attributes`: how many computed attributes may
-    be published.
+    be published. `sign` signs tokens of ours.
     """
 
     db: Database
@@ -50,6 +51,7 @@ class Context:
     service_limits: tuple[ServiceLimit, ...]
     revert_days: float
     most_attributes: int
+    sign: Sign = sign_nothing
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """The secrets of a data directory: those that sign our tokens, and an API key for each organization that the command line worked in.
 
-{"jwtSecret": "…", "formerJwtSecret": {"secret": "…", "replacedAt": "2026-01-02T03:04:05+00:00"}, "apiKeys": {"local": "…"}}
+{"jwtSecret": "ed25519:…", "formerJwtSecret": {"secret": "…", "replacedAt": "2026-01-02T03:04:05+00:00"}, "apiKeys": {"local": "…"}}
 """
 
 import os
@@ -17,7 +17,7 @@ import orjson
 
 from gateway.errors import Conflict, SettingsError
 from gateway.postgres.file_locks import locked
-from gateway.server.signing_keys import SigningKey, SigningKeys
+from gateway.server.signing_keys import SigningKey, SigningKeys, new_secret
 
 FILE = "credentials.json"
 
@@ -53,7 +53,7 @@ def replace_signing_key(data_dir: Path, replaced: SigningKey) -> SigningKeys:
             "secret": replaced.secret,
             "replacedAt": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        kept["jwtSecret"] = secrets.token_urlsafe(48)
+        kept["jwtSecret"] = new_secret()
         return _signing_keys(kept)
 
 
@@ -86,7 +86,7 @@ def _changing(data_dir: Path) -> Iterator[Any]:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(path.with_suffix(".lock")):
             before = orjson.loads(path.read_bytes()) if path.exists() else None
-            kept = deepcopy(before) if path.exists() else {"jwtSecret": secrets.token_urlsafe(48), "apiKeys": {}}
+            kept = deepcopy(before) if path.exists() else {"jwtSecret": new_secret(), "apiKeys": {}}
             check_credentials(kept)
             yield kept
             if kept != before:

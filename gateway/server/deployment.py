@@ -11,6 +11,7 @@ from functools import partial
 from gateway.domain.config.api_keys import keep_api_key
 from gateway.domain.config.sandboxes import create_organization
 from gateway.domain.config.tenants import list_organizations, read_sandbox
+from gateway.domain.config.tokens import keep_public_keys
 from gateway.domain.rules.scope import EVERY_SANDBOX, Organization, Permission, Sandbox, Scope
 from gateway.errors import NotFound, Taken
 from gateway.postgres.cluster import Cluster
@@ -97,7 +98,9 @@ async def _provide(settings: Settings, dsn: str, db: Database) -> Deployment:
     scope = _scope(organization, await _sandbox(db, organization, None))
     while not await keep_api_key(db, scope, kept.api_key, KEY_NAME):
         kept = await asyncio.to_thread(keep, revoked_key=kept.api_key)
-    return Deployment(dsn, db, organization, kept.api_key, _set_keys(settings) or kept.signing_keys)
+    keys = _set_keys(settings) or kept.signing_keys
+    await keep_public_keys(db, keys.public)
+    return Deployment(dsn, db, organization, kept.api_key, keys)
 
 
 def _set_keys(settings: Settings) -> SigningKeys | None:

@@ -6,7 +6,7 @@ Servers that run meanwhile take tokens of the new secret: they read the credenti
 import asyncio
 from dataclasses import replace
 
-from gateway.domain.config.tokens import record_rotation, revoke_signing_key
+from gateway.domain.config.tokens import keep_public_keys, record_rotation, revoke_signing_key
 from gateway.errors import NotFound, SettingsError
 from gateway.server.credentials import drop_former_key, replace_signing_key
 from gateway.server.deployment import Deployment
@@ -26,6 +26,7 @@ async def rotate(settings: Settings, deployment: Deployment) -> Deployment:
     if before.former is not None:
         await revoke_signing_key(deployment.db, scope, before.former.key_id)
     keys = await asyncio.to_thread(replace_signing_key, settings.data_dir, before.current)
+    await keep_public_keys(deployment.db, keys.public)
     await record_rotation(deployment.db, scope, before=before.current.key_id, after=keys.current.key_id)
     return replace(deployment, signing_keys=keys)
 

@@ -9,13 +9,13 @@ from uuid import UUID
 import jwt
 from jwt.exceptions import ExpiredSignatureError, InvalidSignatureError, PyJWTError
 
-from gateway.domain.config.tokens import MAX_TOKEN_ID, signing_key_hash, token_hash
+from gateway.domain.config.tokens import MAX_TOKEN_ID, Binding, signing_key_hash, token_hash
 from gateway.domain.rules.scope import Permission
 from gateway.errors import Unauthenticated
 from gateway.runtime.cache import WeightedCache
 from gateway.server.issuers import IssuerKeys
-from gateway.server.signing_keys import SigningKeys
-from gateway.server.tokens import ALGORITHM, Claims
+from gateway.server.signing_keys import TokenKeys
+from gateway.server.tokens import BOUND, Claims
 from gateway.settings import OWN_ISSUER, TokenIssuer
 
 MAX_CACHED_TOKENS = 1_000
@@ -34,10 +34,10 @@ class TokenReader:
 
     def __init__(
         self,
-        keys: SigningKeys,
+        keys: TokenKeys,
         issuers: Sequence[TokenIssuer] = (),
         leeway: float = 0,
-        reread: Callable[[], SigningKeys | None] = lambda: None,
+        reread: Callable[[], TokenKeys | None] = lambda: None,
     ) -> None:
         self._keys = keys
         self._reread = reread
@@ -74,14 +74,17 @@ class TokenReader:
         raise _invalid()
 
     def _verify_own(self, token: str) -> Claims:
-        key_id = jwt.get_unverified_header(token).get("kid")
+        header = jwt.get_unverified_header(token)
+        key_id, algorithm = header.get("kid"), header["alg"]
         if not (named := self._keys.named(key_id)):
             self._keys = self._reread() or self._keys
             named = self._keys.named(key_id)
         fault: Exception = InvalidSignatureError()
         for key in named:
+            if (material := key.material(algorithm)) is None:
+                continue
             try:
-                claims = self._claims(token, key.secret, [ALGORITHM], OWN_ISSUER, OWN_ISSUER)
+                claims = self._claims(token, material, [algorithm], OWN_ISSUER, OWN_ISSUER)
                 return replace(claims, hashes=claims.hashes | {signing_key_hash(key.key_id)})
             except InvalidSignatureError as error:  # without a key id, perhaps the other one's
                 fault = error
@@ -120,6 +123,7 @@ class TokenReader:
             permissions=permissions,
             expires_at=float(payload["exp"]) + self._leeway,
             hashes=frozenset(hashes),
+            bound_to=Binding.of_claim(payload[BOUND]) if BOUND in payload else None,
         )
 
 

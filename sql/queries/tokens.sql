@@ -1,4 +1,4 @@
--- Revocations of tokens.
+-- Revocations of tokens, and the public keys by which tokens of ours are verified.
 
 -- name: revoke(token_hash, organization_id, expires_at) -> value
 -- Revokes the tokens with this hash, and returns it; none where they were revoked before. Walks revocation_pkey.
@@ -23,3 +23,21 @@ select count(*)
 select token_hash
   from gateway.revocation
  where token_hash = any($1::bytea[]);
+
+-- name: keep_public_keys(key_ids, public_keys) -> none
+-- Stores public keys of our own, unless they are there. Walks signing_key_pkey.
+insert into gateway.signing_key (key_id, public_key, created_at)
+select given.key_id, given.public_key, gateway.now()
+  from unnest($1::text[], $2::bytea[]) as given (key_id, public_key)
+on conflict (key_id) do nothing;
+
+-- name: list_public_keys() -> rows
+-- All public keys of our own by the ids of their keys; there are few.
+select key_id, public_key
+  from gateway.signing_key
+ order by key_id;
+
+-- name: forget_public_key(key_id) -> none
+-- Forgets the public key of a key that signs no more. Walks signing_key_pkey.
+delete from gateway.signing_key
+ where key_id = $1;

@@ -56,6 +56,13 @@ create table gateway.revocation (
 
 create index revocation_organization_idx on gateway.revocation (organization_id, expires_at);
 
+-- The public keys of the secrets that sign our tokens, which stay in data directories. Edges get them.
+create table gateway.signing_key (
+  key_id     text primary key,                                                    -- names the key in the header of its tokens
+  public_key bytea not null constraint signing_key_public_key_size check (length(public_key) = 32),
+  created_at timestamptz not null
+);
+
 -- Who changed what, written in the transaction of the change. No foreign key to the sandbox: an entry outlives what it is about.
 create table gateway.audit_entry (
   entry_id        bigint generated always as identity,

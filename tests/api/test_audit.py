@@ -159,7 +159,7 @@ class Walk:
         if isinstance(changed, dict):
             assert entry["after"]
             changed = changed["id"]
-        if changed is not None and "tokenId" not in given:
+        if changed is not None and not {"tokenId", "configurationId"} & given.keys():
             assert entry["subjectId"] == changed
         return changed
 
@@ -184,6 +184,8 @@ async def walk_projections(walk):
         events={"selector": "eventType", "within": "P7D"},
         currentVersion=1,
     )
+    identity = {"key": {"namespace": "Email", "value": "a@example.com"}}
+    await walk.call("issueProjectionToken", "expiresAt", configurationId=projection, identity=identity)
     await walk.call("deleteProjectionConfiguration", "deletedId", id=projection)
     await walk.call("deleteProjectionDestination", "deletedId", id=destination)
 

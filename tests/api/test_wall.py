@@ -82,6 +82,10 @@ def is_covered(own: Side, other: Side) -> bool:
     return scope.organization == foreign.organization and scope.covers(foreign.sandbox)
 
 
+FOR_ANYBODY = "issueProjectionToken", "e-mail"
+"""A token is issued for whoever may come: a value that another sandbox knows is nobody in one's own."""
+
+
 async def test_no_query_shows_anything_of_another_sandbox(sides):
     own, other = sides
     for name, field, place in tries("Query"):
@@ -121,7 +125,7 @@ async def test_no_mutation_reaches_into_another_sandbox(sides, module_dsn):
     before = await state(module_dsn, sandbox_id)
     assert len([digest for digest in before.values() if digest]) >= 12
     for name, field, place in tries("Mutation"):
-        if is_open(own, other, place):
+        if is_open(own, other, place) or (name, place.kind) == FOR_ANYBODY:
             continue
         given = arguments(name, field, own.ids, place, other.ids)
         _, body = await own.client.answer(operation("Mutation", name, field), given)

@@ -1,26 +1,30 @@
 """The first start creates a deployment, and later or concurrent starts find it."""
 
 import asyncio
+import json
 import stat
 
 import asyncpg
+import jwt
 import orjson
 import pytest
 from places import reachable_directory
+from signed import signed
 
 from gateway.domain.config.api_keys import list_api_keys, revoke_api_key
 from gateway.domain.config.tenants import list_organizations
-from gateway.domain.config.tokens import new_token
+from gateway.domain.config.tokens import list_public_keys, new_token
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Permission
-from gateway.errors import Conflict, NotFound, SettingsError, Unavailable
+from gateway.errors import Conflict, NotFound, SettingsError, Unauthenticated, Unavailable
 from gateway.server.client_headers import request_headers
 from gateway.server.credentials import FILE, keep_credentials
 from gateway.server.deployment import database_address, open_deployment, system_user
 from gateway.server.http.auth import Callers
+from gateway.server.rotation import rotate
 from gateway.server.signing_keys import SigningKey, SigningKeys
 from gateway.server.token_reader import TokenReader
-from gateway.settings import read_settings
+from gateway.settings import OWN_ISSUER, read_settings
 
 
 async def test_the_first_start_makes_an_organization_with_headers_that_work(dsn, tmp_path):
@@ -145,3 +149,27 @@ async def test_the_embedded_postgres_has_room_for_the_connections_of_all_workers
             connection = await asyncpg.connect(address)
             assert int(await connection.fetchval("show max_connections")) > 20 * 10
             await connection.close()
+
+
+async def test_a_data_directory_of_a_former_release_signs_by_a_key_of_its_own_from_its_next_start_on(dsn, tmp_path):
+    """Its public key is where edges get theirs, and its former tokens hold until the secret is replaced."""
+    secret = "made by a former release, for HS256"
+    (tmp_path / FILE).write_text(json.dumps({"jwtSecret": secret, "apiKeys": {}}))
+    settings = read_settings(database_url=dsn, data_dir=tmp_path)
+    for rotations in range(3):
+        async with open_deployment(settings) as store:
+            keys = store.signing_keys
+            organization_id = store.organization.organization_id
+            said = {
+                "iss": OWN_ISSUER, "aud": OWN_ISSUER, "exp": 2**40, "org": str(organization_id), "sandboxes": [], "scope": "",
+            }  # fmt: skip
+            reader = TokenReader(keys)
+            assert await reader.read(signed(keys.current.secret, organization_id))
+            assert await list_public_keys(store.db) == keys.public
+            former = reader.read(jwt.encode(said, secret, algorithm="HS256"))
+            if rotations < 2:
+                assert await former
+            else:
+                with pytest.raises(Unauthenticated):
+                    await former
+            await rotate(settings, store)

@@ -29,6 +29,7 @@ from gateway.api.execution.unreadable import are_arguments_readable
 from gateway.api.limits import SERVICE_LIMITS, operation_limits
 from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.config.tokens import Sign, sign_nothing
 from gateway.domain.rules.limits import ATTRIBUTES, DAYS, ServiceLimit
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput, Timeout
@@ -78,7 +79,7 @@ class Operations:
     """Runs operations of any sandbox; made once per process.
 
     `serviceLimits` lists `process_limits` with those of the rules and of operations. `revert_days`: how long complete batches of records can
-    be reverted; `most_attributes`: how many computed attributes of a sandbox may be published.
+    be reverted; `most_attributes`: how many computed attributes of a sandbox may be published; `sign` signs tokens of ours.
     """
 
     def __init__(
@@ -91,12 +92,14 @@ class Operations:
         process_limits: Iterable[ServiceLimit] = (),
         revert_days: float = DAYS,
         most_attributes: int = ATTRIBUTES,
+        sign: Sign = sign_nothing,
     ) -> None:
         self._db = db
         self._configurations = configurations
         self._limits = limits
         self._service_limits = (*SERVICE_LIMITS, *operation_limits(limits), *process_limits)
         self._revert_days, self._most_attributes = revert_days, most_attributes
+        self._sign = sign
         self._schemas = Schemas(base)
         self._documents = Documents(limits)
         self._deadlines = Deadlines(limits.seconds)
@@ -150,6 +153,7 @@ class Operations:
             self._service_limits,
             self._revert_days,
             self._most_attributes,
+            self._sign,
         )
         try:
             return await self._run_operation(document, operation, context, given, stages)

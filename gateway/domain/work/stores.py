@@ -67,7 +67,16 @@ STORES: Final = (
     *(
         Store(table, StoreKind.CONFIGURATION)
         for table in (
-            *("organization", "sandbox", "api_key", "revocation", "audit_entry", "namespace", "identity_settings"),
+            *(
+                "organization",
+                "sandbox",
+                "api_key",
+                "revocation",
+                "signing_key",
+                "audit_entry",
+                "namespace",
+                "identity_settings",
+            ),
             *("xdm_schema", "dataset", "batch", "merge_policy", "search_index", "computed_attribute", "kept_attribute"),
             *("projection_destination", "projection_configuration"),
         )

@@ -42,6 +42,7 @@ from gateway.server.logs import log_observation
 from gateway.server.metrics import Metrics
 from gateway.server.signing_keys import SigningKeys
 from gateway.server.token_reader import TokenReader
+from gateway.server.tokens import sign_token
 from gateway.server.worker import working
 from gateway.settings import Settings
 from gateway.telemetry import listen
@@ -61,6 +62,7 @@ def create_app(settings: Settings, dsn: str, keys: SigningKeys, counts: Path | N
         configurations = Configurations()
         limits = Limits(seconds=settings.request_seconds, answer_bytes=settings.answer_bytes)
         process_limits = (*settings.service_limits, *PROCESS_LIMITS)
+        reread = (lambda: None) if settings.jwt_secret else partial(read_signing_keys, settings.data_dir)
         operations = Operations(
             db,
             configurations,
@@ -69,8 +71,8 @@ def create_app(settings: Settings, dsn: str, keys: SigningKeys, counts: Path | N
             process_limits=process_limits,
             revert_days=settings.revert_days,
             most_attributes=settings.computed_attributes,
+            sign=lambda organization_id, token: sign_token((reread() or keys).current, organization_id, token),
         )
-        reread = (lambda: None) if settings.jwt_secret else partial(read_signing_keys, settings.data_dir)
         tokens = TokenReader(keys, settings.jwt_issuers, settings.jwt_leeway_seconds, reread)
         callers = Callers(db, tokens, seconds=settings.request_seconds)
         drained = asyncio.get_running_loop().create_future()

@@ -31,6 +31,8 @@ from gateway.telemetry import FaultMasked, observe
 
 MAX_CACHED_CALLERS: Final = 1_000
 
+_BOUND: Final = "Oauth token is not valid: it opens one projection at edges, and nothing here"
+
 HEADERS = ("authorization", "x-api-key", "x-gw-ims-org-id", "x-sandbox-name")
 
 HeaderValues: TypeAlias = tuple[str | None, ...]
@@ -47,6 +49,8 @@ class RequestCredentials:
 
     def scope(self, owner: ApiKeyOwner | None) -> Scope:
         """Return the scope that they allow. `owner` owns the key in the database, None for an unknown key. Raises Unauthenticated, Forbidden."""
+        if self.claims.bound_to is not None:
+            raise Unauthenticated(_BOUND, status=401, error_code="401013")
         if owner is None:
             raise Unauthenticated("Api Key is invalid", status=403, error_code="403003")
         if owner.expires_at <= time():

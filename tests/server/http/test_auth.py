@@ -15,7 +15,7 @@ from gateway.domain.config import namespaces, sandboxes
 from gateway.domain.config.api_keys import create_api_key, read_api_keys, revoke_api_key
 from gateway.domain.config.namespaces import IdentityType
 from gateway.domain.config.tenants import read_sandbox
-from gateway.domain.config.tokens import revoke_signing_key, revoke_token, token_hash
+from gateway.domain.config.tokens import Binding, new_token, revoke_signing_key, revoke_token, token_hash
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Permission, SandboxType, Scope
 from gateway.domain.work.audit import AuditFilter, list_entries
@@ -24,6 +24,7 @@ from gateway.server.http import auth
 from gateway.server.http.auth import Callers
 from gateway.server.signing_keys import SigningKey, SigningKeys
 from gateway.server.token_reader import TokenReader
+from gateway.server.tokens import sign_token
 from gateway.storage.queries import Query
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -236,6 +237,14 @@ async def test_tokens_of_a_dropped_secret_are_refused_and_those_of_the_other_are
     with pytest.raises(Unauthenticated, match="revoked"):
         await scope_of(callers, old)
     assert await scope_of(callers, client.headers())
+
+
+async def test_a_token_that_is_bound_to_a_projection_opens_nothing_at_a_hub(db, client):
+    bound = new_token("ann", [Permission.PROFILE_READ], bound_to=Binding(uuid4(), "Email", "ada@example.com"))
+    token = sign_token(SigningKey(SECRET), client.organization.organization_id, bound)
+    with pytest.raises(Unauthenticated, match="at edges, and nothing here") as caught:
+        await scope_of(Callers(db, TOKENS), client.headers() | {"authorization": f"Bearer {token}"})
+    assert (caught.value.status, caught.value.error_code) == (401, "401013")
 
 
 async def test_a_revocation_is_forgotten_after_its_token_has_expired(db, client):
