@@ -25,6 +25,7 @@ import asyncpg
 import pytest
 import structlog
 import uvloop
+from citus import CitusCluster
 from crashes import BESIDE
 from data_directories import initialize
 from distribution import Distribution, in_order
@@ -40,7 +41,7 @@ from gateway.cli.program import COMMANDS
 from gateway.postgres.cluster import Cluster
 from gateway.runtime.garbage_collection import collect_rarely
 from gateway.storage.database import Database
-from gateway.storage.migrations import migrate
+from gateway.storage.migrations import migrate, spread
 from gateway.telemetry import FaultMasked, Observation, StatementRan, listen
 
 # The same examples and ids every time, so that a red test is red for everybody; `--hypothesis-profile explore` looks for new ones.
@@ -60,6 +61,8 @@ UNSAFE_AND_FAST = {
 }
 SMALL_DEMO = [sys.executable, str(Path(__file__).with_name("small_demo.py"))]
 TEMPLATE, FURNISHED = "gateway_template", "gateway_furnished"
+
+CLUSTER_URL = os.environ.get("GATEWAY_TEST_DATABASE_URL")
 
 _numbers = count(1)
 
@@ -133,8 +136,15 @@ def masked_faults(process_left_as_found: None, request: pytest.FixtureRequest) -
 
 
 @pytest.fixture(scope="session")
-async def cluster() -> AsyncIterator[Cluster]:
-    """A running server with the template database in it."""
+async def cluster() -> AsyncIterator[Cluster | CitusCluster]:
+    """A running server with the template database in it: the Citus cluster that `GATEWAY_TEST_DATABASE_URL` names, if any."""
+    if CLUSTER_URL:
+        async with CitusCluster(CLUSTER_URL) as nodes:
+            await nodes.create_database(TEMPLATE)
+            await migrate(nodes.dsn(TEMPLATE))
+            await spread(nodes.dsn(TEMPLATE), lambda _: None)
+            yield nodes
+        return
     with reachable_directory() as home:
         initialize(home / "data")
         async with Cluster(home / "data", settings=UNSAFE_AND_FAST) as server:
@@ -154,7 +164,7 @@ async def template_world(cluster: Cluster) -> World:
 
 
 @pytest.fixture(scope="session")
-async def administrator(cluster: Cluster) -> AsyncIterator[asyncpg.Connection]:
+async def administrator(cluster: Cluster | CitusCluster) -> AsyncIterator[asyncpg.Connection]:
     """A connection that makes and drops databases: one for each of them would take as long as that."""
     connection = await asyncpg.connect(cluster.dsn("postgres"))
     yield connection
@@ -182,6 +192,11 @@ def demo() -> Iterator[Server]:
 async def cloned(cluster: Cluster, administrator: asyncpg.Connection, template: str = TEMPLATE) -> AsyncIterator[str]:
     """The address of a copy of the template, for as long as it is needed."""
     name = f"gateway_test_{next(_numbers)}"
+    if isinstance(cluster, CitusCluster):
+        await cluster.create_database(name, template=template)
+        yield cluster.dsn(name)
+        await cluster.drop_database(name)
+        return
     # By files, a small template is copied twice as fast as through the log.
     await administrator.execute(f"create database {name} template {template} strategy file_copy")
     yield cluster.dsn(name)

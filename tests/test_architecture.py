@@ -31,7 +31,7 @@ BUILDS_SQL = {
     "pql/partial_items.py",
     "pql/partials.py",
 }
-BEFORE_QUERIES = {"storage/migrations.py"}  # makes the schema that named statements need
+BEFORE_QUERIES = {"storage/migrations.py", "storage/distribution.py"}  # make the schema that named statements need
 READS_ENVIRONMENT = {"settings.py", "postgres/directories.py"}  # the latter only where a home directory is
 
 

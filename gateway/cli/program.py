@@ -17,7 +17,7 @@ from gateway.runtime.garbage_collection import collect_rarely
 
 COMMANDS = (
     *("serve", "demo", "worker", "jobs", "attributes", "token", "key", "ingest"),
-    *("delete", "revert", "changes", "verify", "migrate", "backup", "restore", "schema"),
+    *("delete", "revert", "changes", "verify", "migrate", "doctor", "backup", "restore", "schema"),
 )
 
 

@@ -20,6 +20,11 @@ SETTINGS: Final = {
     "plan_cache_mode": "force_generic_plan",  # each statement has one right plan; to plan it anew takes longer than to run it
 }
 
+SETTINGS_ON_A_CLUSTER: Final = {
+    **SETTINGS,
+    "plan_cache_mode": "auto",
+}  # which nodes a statement concerns is told by its values
+
 SESSION_SETTING: Final = "gateway.session"
 """A setting that a connection has only if its startup parameters reached the server."""
 
@@ -55,7 +60,9 @@ class TypeSharing(asyncpg.Connection):
         return types, statement
 
 
-async def open_first(dsn: str, *, seconds: float, cache_size: int) -> tuple[Any, Connect]:
+async def open_first(
+    dsn: str, *, seconds: float, cache_size: int, settings: Mapping[str, str] = SETTINGS
+) -> tuple[Any, Connect]:
     """Open a connection and return it with the function that opens more like it.
 
     Both are for a pooler if `cache_size` is 0, or if the startup parameters do not reach the server.
@@ -66,7 +73,7 @@ async def open_first(dsn: str, *, seconds: float, cache_size: int) -> tuple[Any,
     connect = partial(asyncpg.connect, dsn, connection_class=TypeSharing, **limits)
     pooled = partial(connect, statement_cache_size=0)  # no statement has a name
     if cache_size:
-        settings = {**SETTINGS, "statement_timeout": f"{round(seconds * 1000)}", SESSION_SETTING: "kept"}
+        settings = {**settings, "statement_timeout": f"{round(seconds * 1000)}", SESSION_SETTING: "kept"}
         kept = {"statement_cache_size": cache_size, "max_cacheable_statement_size": 0}  # with many rows they are long
         direct = partial(connect, **kept, server_settings=settings)
         if (connection := await _open_direct(direct)) is not None:

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Self, TypeAlias, TypeVar
 
 from gateway.errors import Timeout, Unavailable
-from gateway.storage.connections import connect_apart, open_first, open_to_alter
+from gateway.storage.connections import SETTINGS_ON_A_CLUSTER, connect_apart, open_first, open_to_alter
 from gateway.storage.faults import OPENING, leaves_sound, opening_failed, run_translated, run_unless_lost
 from gateway.storage.listener import Listener, Waiter
 from gateway.storage.notifications import Channel, Notifications
@@ -205,14 +205,17 @@ class Database:
         changes the schema.
         Raises DatabaseRefused when Postgres refuses the connection, Unavailable when nothing answers, Timeout.
         """
+        limits: dict[str, Any] = {"seconds": statement_seconds, "cache_size": cache_size}
         try:
-            first, connect = await open_first(dsn, seconds=statement_seconds, cache_size=cache_size)
+            first, connect = await open_first(dsn, **limits)
+            is_distributed = await Session(first).value(IS_DISTRIBUTED)
+            if is_distributed:
+                await first.close()
+                first, connect = await open_first(dsn, **limits, settings=SETTINGS_ON_A_CLUSTER)
         except OPENING as error:
             raise opening_failed(error) from error
         pool = Pool(connect, size, seconds=statement_seconds)
         pool.keep(first)
-        async with pool.lend() as connection:
-            is_distributed = await Session(connection).value(IS_DISTRIBUTED)
         direct = listen_dsn or dsn
         listener = Listener(connect_apart(direct, seconds=statement_seconds, statement_seconds=statement_seconds))
         return cls(pool, listener, direct, size=size, seconds=statement_seconds, is_distributed=is_distributed)

@@ -26,6 +26,7 @@ from asyncpg.exceptions import (
     IntegrityConstraintViolationError,
     InterfaceError,
     InternalClientError,
+    InternalServerError,
     InvalidCachedStatementError,
     LockNotAvailableError,
     PostgresError,
@@ -76,6 +77,9 @@ UNAVAILABLE_STATES: Final = ("08", "25006", "25P03", "53", "57", "58")
 """Beginnings of the SQLSTATEs of a server that cannot do anything now: connections (08), a standby that only reads (25006), an idle
 transaction that it ended (25P03), no room or memory (53), a stop or a start (57), errors of its system (58)."""
 
+DUPLICATE_OF_A_COPY: Final = "duplicate key value violates unique constraint"
+"""How the coordinator of a cluster tells, as an error of its own, that a node refuses a row of a COPY."""
+
 
 async def run_translated(connection: Any, work: Awaitable[T]) -> T:
     """Return the result of work on a connection. Raises `translated` errors in place of the driver's."""
@@ -116,7 +120,8 @@ def translated(error: Exception, *, is_closed: bool) -> GatewayError:
         return Unstorable(condition=condition, sqlstate=state)
     if is_closed or (state or "").startswith(UNAVAILABLE_STATES):
         return Unavailable()
-    if isinstance(error, IntegrityConstraintViolationError):
+    of_a_node = isinstance(error, InternalServerError) and str(error).startswith(DUPLICATE_OF_A_COPY)
+    if of_a_node or isinstance(error, IntegrityConstraintViolationError):
         return _violated(getattr(error, "constraint_name", None) or "", condition, state)
     if isinstance(error, InsufficientPrivilegeError):  # it names an object, and quotes no row
         return StatementFailed(f"The database does not allow it: {error}.", condition=condition, sqlstate=state)

@@ -8,7 +8,8 @@ Any number of gateways may start at once: an advisory lock, held by a transactio
 while the others wait.
 """
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import asyncpg
 
 from gateway.errors import SchemaError, StatementFailed, Unavailable
+from gateway.storage import distribution
 from gateway.storage.database import Database
 from gateway.storage.faults import DRIVER, OPENING, opening_failed, translated
 from gateway.storage.queries import GATEWAY, SqlFolder, query
@@ -52,9 +54,8 @@ async def migrate(dsn: str, folder: SqlFolder = GATEWAY) -> Migrated:
     Raises SchemaError when its schema is newer than this code, older than the first release, or may not be changed by this role;
     DatabaseRefused when the database refuses the connection; Unavailable when it does not answer, or others keep it locked.
     """
-    connection = await _connect(dsn)
     applied: list[Migration] = []
-    try:
+    async with _connected(dsn, folder) as connection:
         while True:
             async with connection.transaction():
                 await _lock(connection)
@@ -68,22 +69,26 @@ async def migrate(dsn: str, folder: SqlFolder = GATEWAY) -> Migrated:
                     break
                 await _apply(connection, folder, pending[0])
             applied.append(pending[0])
-    except asyncpg.LockNotAvailableError as error:
-        raise Unavailable(
-            "The database's tables are in use, or another gateway is migrating them: try again later."
-        ) from error
-    except asyncpg.InsufficientPrivilegeError as error:
-        role, database = await connection.fetchrow("select current_user, current_database()")
-        raise SchemaError(
-            f"The role {role!r} may not bring the database {database!r} to the schema {expected_version(folder)}: {error}. Run"
-            " `gateway migrate` as a role that may; the document Operations says which grants are needed."
-        ) from error
-    except DRIVER as error:
-        raise translated(error, is_closed=connection.is_closed()) from error
-    finally:
-        await connection.close()
     before = tuple(one for one in migrations(folder) if one not in applied)
     return Migrated(expected_version(folder), is_new=False, before=before, applied=tuple(applied))
+
+
+async def spread(dsn: str, tell: Callable[[str], None]) -> tuple[str, ...]:
+    """Spread the tables that are not spread yet over the nodes of a cluster, each with its rows in a transaction of its own; return their names.
+
+    `tell` is called with each before its rows move. On one Postgres there are none. Raises as `migrate` does.
+    """
+    done: list[str] = []
+    async with _connected(dsn) as connection:
+        while True:
+            async with connection.transaction():
+                await _lock(connection)
+                missing = await distribution.missing(connection)
+                if not missing:
+                    return tuple(done)
+                tell(missing[0])
+                await distribution.spread(connection, missing[0])
+            done.append(missing[0])
 
 
 async def check_schema(db: Database, folder: SqlFolder = GATEWAY) -> None:
@@ -130,12 +135,29 @@ def _refuse_newer(seen: Collection[str], folder: SqlFolder) -> None:
         )
 
 
-async def _connect(dsn: str) -> Any:
-    """Open a connection that keeps nothing between two transactions, as poolers require it."""
+@asynccontextmanager
+async def _connected(dsn: str, folder: SqlFolder = GATEWAY) -> AsyncIterator[Any]:
+    """Open a connection that keeps nothing between two transactions, as poolers require it; translate what Postgres says."""
     try:
-        return await asyncpg.connect(dsn, statement_cache_size=0)
+        connection: Any = await asyncpg.connect(dsn, statement_cache_size=0)
     except OPENING as error:
         raise opening_failed(error) from error
+    try:
+        yield connection
+    except asyncpg.LockNotAvailableError as error:
+        raise Unavailable(
+            "The database's tables are in use, or another gateway is migrating them: try again later."
+        ) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        role, database = await connection.fetchrow("select current_user, current_database()")
+        raise SchemaError(
+            f"The role {role!r} may not bring the database {database!r} to the schema {expected_version(folder)}: {error}. Run"
+            " `gateway migrate` as a role that may; the document Operations says which grants are needed."
+        ) from error
+    except DRIVER as error:
+        raise translated(error, is_closed=connection.is_closed()) from error
+    finally:
+        await connection.close()
 
 
 async def _lock(connection: Any) -> None:
@@ -174,14 +196,32 @@ async def _columns(connection: Any, folder: SqlFolder, table: str) -> set[str]:
 
 
 async def _apply(connection: Any, folder: SqlFolder, migration: Migration) -> None:
-    await connection.execute((folder.path / "migrations" / f"{migration.name}.sql").read_text(encoding="utf-8"))
+    await _execute(connection, (folder.path / "migrations" / f"{migration.name}.sql").read_text(encoding="utf-8"))
     await _record(connection, folder, [migration])
 
 
 async def _create(connection: Any, folder: SqlFolder) -> None:
     for path in _files(folder, "schema"):
-        await connection.execute(path.read_text(encoding="utf-8"))
+        await _execute(connection, path.read_text(encoding="utf-8"))
     await _record(connection, folder, migrations(folder))
+
+
+async def _execute(connection: Any, text: str) -> None:
+    """Run statements one by one: several at once cannot change tables of a cluster."""
+    for statement in split(text):
+        await connection.execute(statement)
+
+
+def split(text: str) -> list[str]:
+    """Split SQL where a semicolon ends a line, but not inside of `$$`. Comments go with the statement that follows."""
+    statements, begun, is_quoted = list[str](), "", False
+    for line in text.splitlines(keepends=True):
+        begun += line
+        is_quoted ^= line.count("$$") % 2 == 1
+        if not is_quoted and line.partition("--")[0].rstrip().endswith(";"):
+            statements.append(begun)
+            begun = ""
+    return [*statements, begun] if begun.strip() else statements
 
 
 async def _record(connection: Any, folder: SqlFolder, done: Collection[Migration]) -> None:

@@ -35,7 +35,12 @@ on conflict (sandbox_id, warning_id) do update
 -- Adds the facts and the refused documents of this time to the counts of the batch, unless it is not LOADING: then there is no row. Returns which of the identities
 -- that refused documents name are erased. Calls run it last, so that the batch is locked briefly. Walks batch_pkey and identity_pkey: `is true`
 -- keeps the index of a dataset's batches out.
+with erased as materialized (
+  select i.xid
+    from gateway.identity as i
+   where i.sandbox_id = $1 and i.xid = any($7::uuid[]) and (i.erased_at is not null) is true
+)
 update gateway.batch
    set record_count = record_count + $4, failed_count = failed_count + $5, last_document_at = $6
  where sandbox_id = $1 and batch_id = $2 and (dataset_id = $3) is true and status = 'LOADING'
-returning array(select i.xid from gateway.identity as i where i.sandbox_id = $1 and i.xid = any($7::uuid[]) and (i.erased_at is not null) is true) as erased;
+returning array(select xid from erased) as erased;

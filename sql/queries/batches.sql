@@ -62,10 +62,15 @@ select batch_id
 -- name: complete_batches(sandbox_id, batch_ids) -> rows
 -- Completes those of the batches that are LOADING, and returns their new states. One has FAILED unless a document was accepted or is a duplicate. Walks batch_pkey
 -- and event_resend_batch_idx.
-update gateway.batch as b
-   set status = case when record_count > 0
-                       or exists (select from gateway.event_resend as r where r.sandbox_id = $1 and r.batch_id = b.batch_id)
-                     then 'ACTIVE' else 'FAILED' end,
-       completed_at = gateway.now()
+with stamp as materialized (
+  select gateway.now() as at
+), resent as materialized (
+  select distinct batch_id
+    from gateway.event_resend
+   where sandbox_id = $1 and batch_id = any($2::uuid[])
+)
+update gateway.batch
+   set status = case when record_count > 0 or batch_id in (select batch_id from resent) then 'ACTIVE' else 'FAILED' end,
+       completed_at = (select at from stamp)
  where sandbox_id = $1 and batch_id = any($2::uuid[]) and status = 'LOADING'
 returning status;

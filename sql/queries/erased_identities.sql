@@ -18,13 +18,17 @@ select count(*)
 
 -- name: lock_erased(sandbox_id, xid) -> row
 -- An identity, locked until the transaction ends: when it was erased, null for never, and by which job if that is open. Walks identity_pkey.
+with locked as materialized (
+  select erased_at, erased_by
+    from gateway.identity
+   where sandbox_id = $1 and xid = $2
+     for update
+)
 select i.erased_at,
        (select j.job_id
           from gateway.job as j
          where j.sandbox_id = $1 and j.job_id = i.erased_by and (j.status in ('NEW', 'PROCESSING')) is true) as open_id
-  from gateway.identity as i
- where i.sandbox_id = $1 and i.xid = $2
-   for update of i;
+  from locked as i;
 
 -- name: lift(sandbox_id, xid) -> none
 -- Forgets that an identity was erased: its row goes, unless facts name it again. Walks identity_pkey.

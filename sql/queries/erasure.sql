@@ -27,26 +27,35 @@ update gateway.job
 -- The identities that jobs which were cancelled or failed have marked together with one of these, as of one person. Walks identity_pkey and
 -- identity_erased_idx.
 with asked as materialized (
-  select i.erased_at, i.erased_by, i.erased_with,
-         (select (j.status in ('CANCELLED', 'FAILED')) is true from gateway.job as j where j.sandbox_id = $1 and j.job_id = i.erased_by) as is_unfinished
+  select i.erased_at, i.erased_by, i.erased_with
     from gateway.identity as i
    where i.sandbox_id = $1 and i.xid = any($2::uuid[])
+), unfinished as materialized (
+  select a.*
+    from asked as a
+   where (select (j.status in ('CANCELLED', 'FAILED')) is true from gateway.job as j where j.sandbox_id = $1 and j.job_id = a.erased_by)
 )
 select i.xid, i.erased_with, i.erased_at, i.erased_by as job_id
-  from asked as a
+  from unfinished as a
   join gateway.identity as i
-    on i.sandbox_id = $1 and i.erased_at = a.erased_at and i.erased_by = a.erased_by and i.erased_with = a.erased_with
- where a.is_unfinished;
+    on i.sandbox_id = $1 and i.erased_at = a.erased_at and i.erased_by = a.erased_by and i.erased_with = a.erased_with;
 
 -- name: mark_erased(sandbox_id, job_id, at, unfinished | xid uuid, namespace_id integer, erased_with uuid, marked_at timestamptz) -> none
 -- Says that a job erased these identities at this time, or when they were marked before; from then on they refuse documents. Those of which nothing
 -- but this is left stay as they are, but for those that one of the unfinished jobs marked. Walks identity_pkey.
-insert into gateway.identity as i (sandbox_id, erased_by, erased_at, xid, namespace_id, erased_with)
-select $1::bigint, $2::uuid, coalesce(v.marked_at, $3::timestamptz), v.xid, v.namespace_id, v.erased_with
-  from (values {rows}) as v (xid, namespace_id, erased_with, marked_at)
-on conflict (sandbox_id, xid) do update
-   set erased_by = excluded.erased_by, erased_at = excluded.erased_at, erased_with = excluded.erased_with, refused_count = null
- where i.value is not null or i.erased_by = any($4::uuid[]);
+with given as materialized (
+  select v.xid, v.namespace_id, v.erased_with, coalesce(v.marked_at, $3::timestamptz) as erased_at
+    from (values {rows}) as v (xid, namespace_id, erased_with, marked_at)
+), known as (
+  update gateway.identity as i
+     set erased_by = $2::uuid, erased_at = g.erased_at, erased_with = g.erased_with, refused_count = null
+    from given as g
+   where i.sandbox_id = $1 and i.xid = g.xid and (i.value is not null or i.erased_by = any($4::uuid[]))
+)
+insert into gateway.identity (sandbox_id, erased_by, erased_at, xid, namespace_id, erased_with)
+select $1::bigint, $2::uuid, g.erased_at, g.xid, g.namespace_id, g.erased_with
+  from given as g
+on conflict (sandbox_id, xid) do nothing;
 
 -- name: list_marked(sandbox_id, job_id, at, xid, size) -> rows
 -- List the identities that a job erased, after one of them. Walks identity_erased_idx.
@@ -102,14 +111,14 @@ with naming as materialized (
 ), successors as materialized (
   select r.origin from gateway.event_resend as r where r.sandbox_id = $1 and r.xid = any($2::uuid[])
 ), unnamed as materialized (
-  select n.xid
-    from named as n
-   where n.xid not in (select origin from successors)
-     and coalesce((select true from gateway.record as r where r.sandbox_id = $1 and r.xid = n.xid and (r.mode <> 'DELETE' or r.first_at is not null) limit 1),
-                  (select true from gateway.event as e where e.sandbox_id = $1 and e.xid = n.xid limit 1),
+  select i.xid
+    from gateway.identity as i
+   where i.sandbox_id = $1 and i.xid = any(array(select xid from named)) and i.xid <> all(array(select origin from successors))
+     and coalesce((select true from gateway.record as r where r.sandbox_id = $1 and r.xid = i.xid and (r.mode <> 'DELETE' or r.first_at is not null) limit 1),
+                  (select true from gateway.event as e where e.sandbox_id = $1 and e.xid = i.xid limit 1),
                   (select true
                      from gateway.tie as t
-                    where t.sandbox_id = $1 and t.xid = n.xid and t.origin <> all($2::uuid[])
+                    where t.sandbox_id = $1 and t.xid = i.xid and t.origin <> all($2::uuid[])
                       and (select count(*) from unnest(t.xids) as m (xid) where m.xid <> all($2::uuid[])) > 1
                     limit 1)) is null
 )

@@ -13,28 +13,32 @@ select stamp as at,
 -- event_timeline_idx, event_resend_pkey and tie_pkey.
 with slice as materialized (
   select xid from gateway.identity where sandbox_id = $1 and xid > $4 order by xid limit $5
-)
-select (array_agg(s.xid order by s.xid desc))[1] as last,
-       coalesce(array_agg(s.xid order by s.xid) filter (where
-         coalesce((select true
+), kept as materialized (
+  select dataset_id, $2::timestamptz - make_interval(hours => 24 * event_retention_days) as since
+    from gateway.dataset
+   where sandbox_id = $1 and event_retention_days is not null
+), expired as materialized (
+  select i.xid
+    from gateway.identity as i
+   where i.sandbox_id = $1 and i.xid = any(array(select xid from slice))
+     and coalesce((select true
                      from gateway.event as e
-                     join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
-                    where e.sandbox_id = $1 and e.xid = s.xid and e.timestamp < $3::timestamptz
-                      and e.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+                     join kept as d on d.dataset_id = e.dataset_id
+                    where e.sandbox_id = $1 and e.xid = i.xid and e.timestamp < $3::timestamptz and e.timestamp < d.since
                     order by e.timestamp
                     limit 1),
                   (select true
                      from gateway.event_resend as r
-                     join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = r.dataset_id
-                    where r.sandbox_id = $1 and r.xid = s.xid and r.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+                     join kept as d on d.dataset_id = r.dataset_id
+                    where r.sandbox_id = $1 and r.xid = i.xid and r.timestamp < d.since
                     limit 1),
                   (select true
                      from gateway.tie as t
-                     join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = t.dataset_id
-                    where t.sandbox_id = $1 and t.xid = s.xid and t.origin = s.xid
-                      and t.last_at < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
-                    limit 1))), '{}') as xids
-  from slice as s;
+                     join kept as d on d.dataset_id = t.dataset_id
+                    where t.sandbox_id = $1 and t.xid = i.xid and t.origin = i.xid and t.last_at < d.since
+                    limit 1))
+)
+select (select xid from slice order by xid desc limit 1) as last, array(select xid from expired order by xid) as xids;
 
 -- name: count_facts(sandbox_id, at, before, xids) -> row
 -- The number of expired events and resends under these identities. Walks event_timeline_idx and event_resend_pkey.

@@ -20,12 +20,13 @@ select profile_id, xids, event_xids, is_contested, size
  where sandbox_id = $1 and profile_id = any($2::uuid[]);
 
 -- name: lock_graphs(sandbox_id, profile_ids) -> rows
--- Lock and read the graphs that exist of these, in the order of ids, so that two writers cannot wait for each other. Walks graph_pkey.
+-- Lock and read the graphs that exist of these, in the order of ids, so that two writers cannot wait for each other; on a cluster they are locked
+-- before. Walks graph_pkey.
 select profile_id, xids, event_xids, is_contested
   from gateway.graph
  where sandbox_id = $1 and profile_id = any($2::uuid[])
  order by profile_id
-   for update;
+   {lock};
 
 -- name: name_again(sandbox_id | xid uuid, value text, profile_id uuid, has_events boolean) -> none
 -- Give erased identities that are used again their value and their person. Fewer rows than sent: another writer was first. Walks identity_pkey.
@@ -49,14 +50,14 @@ with locked as materialized (
     from gateway.graph
    where sandbox_id = $1 and profile_id = any($2::uuid[])
    order by profile_id
-     for update
+     {lock}
 ), noted as (
   update gateway.identity
      set has_events = true
    where sandbox_id = $1 and xid = any($3::uuid[]) and not has_events
 )
 update gateway.graph as g
-   set event_xids = case when g.event_xids && v.xids then array(select unnest(g.event_xids) union select unnest(v.xids)) else g.event_xids || v.xids end
+   set event_xids = case when g.event_xids && v.xids then array(select distinct n.xid from unnest(g.event_xids || v.xids) as n (xid)) else g.event_xids || v.xids end
   from (select profile_id, array_agg(xid) as xids from unnest($2::uuid[], $3::uuid[]) as v (profile_id, xid) group by profile_id) as v
  where g.sandbox_id = $1 and g.profile_id = any(array(select profile_id from locked)) and g.profile_id = v.profile_id and g.xids @> v.xids
 returning g.profile_id;

@@ -4,17 +4,21 @@
 -- Delete the uncontested graphs that these identities belong to, and all of their identities, where no fact names any of these: a record
 -- version that is no deletion or stands for one that went, an event or a tie. Of erased identities the rows stay without
 -- their values. Returns the graphs. Walks identity_pkey, graph_pkey, event_timeline_idx, tie_pkey and record_pkey.
-with vanished as materialized (
+with asked as materialized (
   select g.profile_id, g.xids
     from gateway.graph as g
    where g.sandbox_id = $1
      and g.profile_id = any(array(select i.profile_id from gateway.identity as i where i.sandbox_id = $1 and i.xid = any($2::uuid[])))
      and not g.is_contested
-     and not exists (select
-                       from unnest(g.xids) as m (xid)
-                      where coalesce((select true from gateway.event as e where e.sandbox_id = $1 and e.xid = m.xid limit 1),
-                                     (select true from gateway.tie as t where t.sandbox_id = $1 and t.xid = m.xid limit 1),
-                                     (select true from gateway.record as r where r.sandbox_id = $1 and r.xid = m.xid and (r.mode <> 'DELETE' or r.first_at is not null) limit 1)))
+), named as materialized (
+  select i.xid
+    from gateway.identity as i
+   where i.sandbox_id = $1 and i.xid = any(array(select m.xid from asked cross join unnest(xids) as m (xid)))
+     and coalesce((select true from gateway.event as e where e.sandbox_id = $1 and e.xid = i.xid limit 1),
+                  (select true from gateway.tie as t where t.sandbox_id = $1 and t.xid = i.xid limit 1),
+                  (select true from gateway.record as r where r.sandbox_id = $1 and r.xid = i.xid and (r.mode <> 'DELETE' or r.first_at is not null) limit 1))
+), vanished as materialized (
+  select profile_id, xids from asked where not xids && array(select xid from named)
 ), gone as (
   delete from gateway.graph where sandbox_id = $1 and profile_id = any(array(select profile_id from vanished))
 ), unnamed as (

@@ -10,8 +10,11 @@ select xids, dataset_id, min(first_at) as first_at, max(last_at) as last_at
 -- name: read_overlinked(sandbox_id, xids, degree_limit, size) -> rows
 -- Of those of these identities that are stored with this degree limit: the newest links, each with its first and last time and its datasets;
 -- whether it is of an unlinked pair; and how many links there are. Walks identity_pkey, tie_pkey and unlinked_pair_pkey.
+with apart as materialized (
+  select xid, other_xid from gateway.unlinked_pair where sandbox_id = $1 and xid = any($2::uuid[])
+)
 select i.xid, l.other, l.first_at, l.last_at, l.dataset_ids, l.links,
-       exists (select from gateway.unlinked_pair as u where u.sandbox_id = $1 and u.xid = any($2::uuid[]) and u.xid = i.xid and u.other_xid = l.other) as is_apart
+       exists (select 1 from apart as u where u.xid = i.xid and u.other_xid = l.other) as is_apart
   from gateway.identity i
  cross join lateral (
          select n.other, min(t.first_at) as first_at, max(t.last_at) as last_at, count(*) over () as links,

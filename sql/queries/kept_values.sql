@@ -135,15 +135,18 @@ delete from gateway.kept_value
 -- name: forget_people(sandbox_id, xids) -> value
 -- Remove all values of these identities and of the people that they belong to now, in the order in which others write them. Returns how many went.
 -- Walks kept_attribute_pkey, identity_pkey and kept_value_pkey.
-with found as materialized (
+with kept as materialized (
+       select identity_graph, attribute_id
+         from gateway.kept_attribute
+        where sandbox_id = $1),
+     found as materialized (
        select v.identity_graph, v.attribute_id, v.profile_id
-         from gateway.kept_attribute a
+         from kept a
          join gateway.kept_value v on v.sandbox_id = $1 and v.identity_graph = a.identity_graph and v.attribute_id = a.attribute_id
-        where a.sandbox_id = $1
-          and v.profile_id = any($2::uuid[] || array(select i.profile_id from gateway.identity i
+        where v.profile_id = any($2::uuid[] || array(select i.profile_id from gateway.identity i
                                                       where i.sandbox_id = $1 and i.xid = any($2::uuid[]) and i.profile_id is not null))
         order by v.identity_graph, v.attribute_id, v.profile_id
-          for update of v),
+        {lock}),
      removed as (
        delete from gateway.kept_value v
         using found f
@@ -154,11 +157,14 @@ select count(*)
 
 -- name: count_values(sandbox_id, xids) -> value
 -- Count the values of these identities and of the people that they belong to. Walks kept_attribute_pkey, identity_pkey and kept_value_pkey.
+with kept as materialized (
+       select identity_graph, attribute_id
+         from gateway.kept_attribute
+        where sandbox_id = $1)
 select count(*)
-  from gateway.kept_attribute a
+  from kept a
   join gateway.kept_value v on v.sandbox_id = $1 and v.identity_graph = a.identity_graph and v.attribute_id = a.attribute_id
- where a.sandbox_id = $1
-   and v.profile_id = any($2::uuid[] || array(select i.profile_id from gateway.identity i
+ where v.profile_id = any($2::uuid[] || array(select i.profile_id from gateway.identity i
                                                where i.sandbox_id = $1 and i.xid = any($2::uuid[]) and i.profile_id is not null));
 
 -- name: drop_values(sandbox_id, identity_graph, attribute_id, size) -> value

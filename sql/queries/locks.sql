@@ -19,3 +19,8 @@ select pg_advisory_xact_lock(74023, $1::bigint::integer);
 -- name: is_awaited(sandbox_id) -> value
 -- Whether somebody waits for the lock.
 select exists (select from pg_locks where locktype = 'advisory' and classid = 74023 and objid = $1::bigint::integer and not granted);
+
+-- name: lock_stripes(sandbox_id, stripes) -> rows
+-- Take these locks in their order; each stands for all people of a stripe. Keys are numbers of eight bytes, as those of events are, which are hashed.
+select pg_advisory_xact_lock($1::bigint * 1024 + stripe)
+  from unnest($2::bigint[]) as stripe;

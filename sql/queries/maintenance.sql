@@ -1,5 +1,9 @@
 -- Properties of this Postgres, and the statistics of its planner.
 
+-- name: read_release() -> value
+-- The release of the server, such as 18.6, without the name of its packager.
+select split_part(current_setting('server_version'), ' ', 1);
+
 -- name: is_distributed() -> value
 -- Tell whether tables may be spread over the nodes of a Citus cluster.
 select exists (select 1 from pg_extension where extname = 'citus');

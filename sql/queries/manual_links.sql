@@ -8,8 +8,8 @@ select xid, namespace_id, erased_at
 
 -- name: read_pair(sandbox_id, a, b) -> rows
 -- Tell whether a live tie names both identities, and whether the two were unlinked by hand. Walks tie_pkey and unlinked_pair_pkey.
-select exists (select from gateway.tie where sandbox_id = $1 and xid = $2 and not is_retracted and $3::uuid = any(xids)) as is_tied,
-       exists (select from gateway.unlinked_pair where sandbox_id = $1 and xid = $2 and other_xid = $3) as is_apart;
+select exists (select 1 from gateway.tie where sandbox_id = $1 and xid = $2 and not is_retracted and $3::uuid = any(xids)) as is_tied,
+       exists (select 1 from gateway.unlinked_pair where sandbox_id = $1 and xid = $2 and other_xid = $3) as is_apart;
 
 -- name: insert_unlinked_pair(sandbox_id | xid uuid, other_xid uuid) -> none
 -- Keep two identities apart from now on, with one row for each side. Walks unlinked_pair_pkey.

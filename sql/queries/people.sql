@@ -111,6 +111,14 @@ select {columns}
  order by g.profile_id {direction}
  limit $6;
 
+-- name: list_ids(sandbox_id, after, before, size) -> rows
+-- List the ids of people between two, from the one or from the other. Walks graph_pkey.
+select profile_id
+  from gateway.graph
+ where sandbox_id = $1 and profile_id > $2 and profile_id < $3
+ order by profile_id {direction}
+ limit $4;
+
 -- name: count_people(sandbox_id) -> value
 -- Count them. Walks graph_pkey.
 select count(*)

@@ -40,7 +40,7 @@ delete from gateway.merge_policy
 
 -- name: has_records(sandbox_id) -> value
 -- Whether the sandbox has records, deleted ones included. Walks fragment_pkey as far as the first.
-select exists (select from gateway.fragment where sandbox_id = $1);
+select (select true from gateway.fragment where sandbox_id = $1 limit 1) is not null;
 
 -- name: list_classes(sandbox_id, dataset_ids) -> rows
 -- The class of each of these datasets, existing ones only. Walks dataset_pkey and xdm_schema_pkey.

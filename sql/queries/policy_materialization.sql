@@ -7,7 +7,7 @@ select profile_id, xids
  where sandbox_id = $1 and profile_id > $2
  order by profile_id
  limit $3
-   for update;
+   {lock};
 
 -- name: delete_profiles_after(sandbox_id, policy_id, after, size) -> rows
 -- Delete the first profiles of the policy after this one. Returns their ids. Walks profile_pkey.

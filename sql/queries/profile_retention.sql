@@ -11,17 +11,21 @@ select expiry_namespaces as namespaces, stamp - make_interval(hours => 24 * expi
 -- name: list_expired(sandbox_id, namespaces, since, profile_ids) -> rows
 -- List the people among these who have expired, with their identities. Walks graph_pkey, and for each identity identity_pkey, record_pkey,
 -- event_resend_pkey and event_pkey.
-select g.profile_id, g.xids
-  from gateway.graph as g
- where g.sandbox_id = $1 and g.profile_id = any($4::uuid[])
-   and (select true
-          from unnest(g.xids) as m (xid)
-         where coalesce((select true from gateway.identity as i where i.sandbox_id = $1 and i.xid = m.xid and i.namespace_id <> all($2::integer[])),
-                        (select true from gateway.record as r where r.sandbox_id = $1 and r.xid = m.xid and r.ingested_at >= $3::timestamptz limit 1),
-                        (select true from gateway.event_resend as r where r.sandbox_id = $1 and r.xid = m.xid and r.ingested_at >= $3 limit 1),
-                        (select true from gateway.event as e where e.sandbox_id = $1 and e.xid = m.xid and e.ingested_at >= $3 limit 1))
-         limit 1) is null
- order by g.profile_id;
+with asked as materialized (
+  select profile_id, xids from gateway.graph where sandbox_id = $1 and profile_id = any($4::uuid[])
+), staying as materialized (
+  select i.xid
+    from gateway.identity as i
+   where i.sandbox_id = $1 and i.xid = any(array(select m.xid from asked cross join unnest(xids) as m (xid)))
+     and coalesce(nullif(i.namespace_id <> all($2::integer[]), false),
+                  (select true from gateway.record as r where r.sandbox_id = $1 and r.xid = i.xid and r.ingested_at >= $3::timestamptz limit 1),
+                  (select true from gateway.event_resend as r where r.sandbox_id = $1 and r.xid = i.xid and r.ingested_at >= $3 limit 1),
+                  (select true from gateway.event as e where e.sandbox_id = $1 and e.xid = i.xid and e.ingested_at >= $3 limit 1))
+)
+select profile_id, xids
+  from asked
+ where not xids && array(select xid from staying)
+ order by profile_id;
 
 -- name: remove_resends(sandbox_id, xids) -> rows
 -- Removes the resends of events under these identities. Returns the identity of each. Walks event_resend_pkey.

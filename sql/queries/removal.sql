@@ -6,9 +6,9 @@ select pg_advisory_xact_lock(74024, $1::bigint::integer);
 
 -- name: is_resend_stray(sandbox_id, xids) -> value
 -- Whether an event under one of these identities has gone and left a resend. Walks event_resend_pkey and event_pkey.
-select exists (select from gateway.event_resend as r
+select exists (select 1 from gateway.event_resend as r
                 where r.sandbox_id = $1 and r.xid = any($2::uuid[])
-                  and not exists (select from gateway.event as e
+                  and not exists (select 1 from gateway.event as e
                                    where e.sandbox_id = $1 and e.xid = r.xid and e.dataset_id = r.dataset_id and e.event_id = r.event_id));
 
 -- name: remove_events(sandbox_id, dataset_id, xids, event_ids, batch_ids) -> rows

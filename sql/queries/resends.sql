@@ -32,6 +32,13 @@ select known.*
           for key share) as known
  where known.event_id = sent.event_id;
 
+-- name: find_events_of_cluster(sandbox_id, dataset_id, xids, event_ids) -> rows
+-- As `find_events`, on Citus: no LATERAL is driven from values, and the nodes that are asked are told by the keys. Walks event_pkey.
+select e.xid, e.event_id, e.batch_id, e.ingested_at, e.document, e.is_redacted
+  from unnest($3::uuid[], $4::text[]) as sent (xid, event_id)
+  join gateway.event as e
+    on e.sandbox_id = $1 and e.xid = any($3::uuid[]) and e.xid = sent.xid and e.dataset_id = $2 and e.event_id = sent.event_id;
+
 -- name: append_resends(sandbox_id, dataset_id | xid uuid, event_id text, batch_id uuid, ingested_at timestamptz, ordinal bigint, origin uuid, named_xids uuid[], timestamp timestamptz, document jsonb, is_redacted boolean) -> none
 -- Appends resends of stored events; of several in a batch with one origin, the first. Walks event_resend_pkey.
 insert into gateway.event_resend (sandbox_id, dataset_id, xid, event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document, is_redacted)
@@ -52,13 +59,15 @@ returning r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named_xi
 -- name: find_naming_events(sandbox_id, dataset_id, xids, event_ids) -> rows
 -- The events with these `_id`s under another identity than the one paired with it, if a tie of the dataset joins the two. Walks tie_pkey,
 -- and event_pkey once for each tie.
+with tied as materialized (
+  select distinct t.xid, t.origin
+    from gateway.tie as t
+   where t.sandbox_id = $1 and t.xid = any($3::uuid[]) and t.dataset_id = $2 and t.origin <> t.xid
+)
 select asked.xid as named, e.xid, e.event_id, e.batch_id, e.ingested_at, e.document
-  from unnest($3::uuid[], $4::text[]) as asked (xid, event_id)
- cross join lateral (
-       select distinct t.origin
-         from gateway.tie as t
-        where t.sandbox_id = $1 and t.xid = asked.xid and t.dataset_id = $2 and t.origin <> asked.xid) as tied
-  join gateway.event as e on e.sandbox_id = $1 and e.xid = tied.origin and e.dataset_id = $2 and e.event_id = asked.event_id;
+  from tied as t
+  join unnest($3::uuid[], $4::text[]) as asked (xid, event_id) on asked.xid = t.xid
+  join gateway.event as e on e.sandbox_id = $1 and e.xid = t.origin and e.dataset_id = $2 and e.event_id = asked.event_id;
 
 -- name: take_events(sandbox_id, dataset_id, xids, event_ids) -> rows
 -- Deletes and returns these events and their resends. An event's ordinal and the identities that it named are not stored. Walks event_pkey

@@ -46,4 +46,4 @@ sandbox_id = {sandbox} and policy_id = '{policy}'
 
 -- name: has_people(sandbox_id, count) -> value
 -- Whether the sandbox has more people than so many. Walks graph_pkey.
-select exists (select from gateway.graph where sandbox_id = $1 offset $2);
+select (select true from gateway.graph where sandbox_id = $1 offset $2 limit 1) is not null;

@@ -36,10 +36,13 @@ select policy_id, profile_id, document, sources, modified_at
 
 -- name: read_ties(sandbox_id, xids) -> rows
 -- Read every tie that names one of these identities, live or retracted, and whether its batch is settled. Walks tie_pkey and batch_pkey.
-select xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, first_at, last_at, is_retracted,
-       (select b.settled_at is not null from gateway.batch as b where b.sandbox_id = $1 and b.batch_id = t.batch_id) as is_settled
-  from gateway.tie as t
- where sandbox_id = $1 and xid = any($2::uuid[]);
+with tied as materialized (
+  select xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, first_at, last_at, is_retracted
+    from gateway.tie
+   where sandbox_id = $1 and xid = any($2::uuid[])
+)
+select t.*, (select b.settled_at is not null from gateway.batch as b where b.sandbox_id = $1 and b.batch_id = t.batch_id) as is_settled
+  from tied as t;
 
 -- name: list_graphs(sandbox_id, after, size) -> rows
 -- List the graphs after this one. Walks graph_pkey.
@@ -114,10 +117,19 @@ select seq, place, profile_id, xids
 -- name: count_facts_of_batches(sandbox_id, after, size) -> rows
 -- List batches after this one that no job takes back, with how many facts they count and how many of them are stored. Walks batch_pkey,
 -- record_batch_idx and event_batch_idx.
-select b.batch_id, b.record_count,
-       (select count(*) from gateway.record as r where r.sandbox_id = $1 and r.batch_id = b.batch_id)
-       + (select count(*) from gateway.event as e where e.sandbox_id = $1 and e.batch_id = b.batch_id) as stored
-  from gateway.batch as b
- where b.sandbox_id = $1 and b.batch_id > $2 and b.status in ('LOADING', 'ACTIVE', 'FAILED')
- order by b.batch_id
- limit $3;
+with slice as materialized (
+  select batch_id, record_count
+    from gateway.batch
+   where sandbox_id = $1 and batch_id > $2 and status in ('LOADING', 'ACTIVE', 'FAILED')
+   order by batch_id
+   limit $3
+), versions as materialized (
+  select batch_id, count(*) as count from gateway.record where sandbox_id = $1 and batch_id = any(array(select batch_id from slice)) group by batch_id
+), events as materialized (
+  select batch_id, count(*) as count from gateway.event where sandbox_id = $1 and batch_id = any(array(select batch_id from slice)) group by batch_id
+)
+select s.batch_id, s.record_count, coalesce(v.count, 0) + coalesce(e.count, 0) as stored
+  from slice as s
+  left join versions as v using (batch_id)
+  left join events as e using (batch_id)
+ order by s.batch_id;

@@ -35,20 +35,26 @@ select xid, dataset_id
 -- List so many of the versions of the records between two, the last one included, that have several, of which a batch that was settled since then
 -- brought one; record by record, and in the order of versions. Tells whether the batch of each is settled, and whether it stands for others. Walks
 -- record_pkey and batch_pkey.
-with asked as materialized (
-  select r.xid, r.dataset_id
+with slice as materialized (
+  select r.xid, r.dataset_id, r.batch_id
     from gateway.record as r
-    join gateway.batch as b on b.sandbox_id = $1 and b.batch_id = r.batch_id
    where r.sandbox_id = $1 and (r.xid, r.dataset_id) > ($3, $4) and (r.xid, r.dataset_id) <= ($5, $6)
-   group by r.xid, r.dataset_id
+), asked as materialized (
+  select s.xid, s.dataset_id
+    from slice as s
+    join gateway.batch as b on b.sandbox_id = $1 and b.batch_id = s.batch_id
+   group by s.xid, s.dataset_id
   having count(*) > 1 and max(b.settled_at) >= $2
+), versions as materialized (
+  select r.xid, r.dataset_id, r.ordinal, r.batch_id, r.mode, r.ingested_at, pg_column_size(r.input) as size, r.first_at is not null as stands
+    from asked
+    join gateway.record as r on r.sandbox_id = $1 and r.xid = asked.xid and r.dataset_id = asked.dataset_id
+   order by r.xid, r.dataset_id, r.ingested_at, r.batch_id, r.ordinal
+   limit $7
 )
-select r.xid, r.dataset_id, r.ordinal, r.batch_id, r.mode, r.ingested_at, pg_column_size(r.input) as size, r.first_at is not null as stands,
-       (select b.settled_at is not null from gateway.batch as b where b.sandbox_id = $1 and b.batch_id = r.batch_id) as is_settled
-  from asked
-  join gateway.record as r on r.sandbox_id = $1 and r.xid = asked.xid and r.dataset_id = asked.dataset_id
- order by r.xid, r.dataset_id, r.ingested_at, r.batch_id, r.ordinal
- limit $7;
+select v.*, (select b.settled_at is not null from gateway.batch as b where b.sandbox_id = $1 and b.batch_id = v.batch_id) as is_settled
+  from versions as v
+ order by v.xid, v.dataset_id, v.ingested_at, v.batch_id, v.ordinal;
 
 -- name: remove_versions(sandbox_id | xid uuid, dataset_id uuid, ordinal bigint, stand_in bigint) -> none
 -- Removes versions of records, and has for each another version of its record keep its time. Walks record_pkey.

@@ -15,7 +15,7 @@ from world import World
 from gateway.domain.config.search_indexes import create_search_index, list_search_indexes
 from gateway.errors import SchemaError
 from gateway.storage.database import Database
-from gateway.storage.migrations import check_schema, expected_version, migrate, migrations
+from gateway.storage.migrations import check_schema, expected_version, migrate, migrations, split
 from gateway.storage.queries import SQL
 
 FIRST_RELEASE = Path(__file__).with_name("first_release.sql")
@@ -266,3 +266,13 @@ async def test_a_database_from_before_the_first_release_is_left_alone(empty):
 async def test_migrating_twice_does_nothing(dsn):
     done = await migrate(dsn)
     assert (done.applied, done.before, done.version) == ((), migrations(), expected_version())
+
+
+def test_files_are_split_where_a_semicolon_ends_a_line_outside_of_functions():
+    text = "-- One; two.\ncreate table a ();  -- a;\ndo $$\nbegin\n  null;\nend $$;\nselect ';'\n  as b;\n-- Done.\n"
+    assert split(text) == [
+        "-- One; two.\ncreate table a ();  -- a;\n",
+        "do $$\nbegin\n  null;\nend $$;\n",
+        "select ';'\n  as b;\n",
+        "-- Done.\n",
+    ]

@@ -105,6 +105,7 @@ PARTS = {
     "cells": "key",
     "table": "gateway.batch",
     "sandbox": "sandbox_id",
+    "lock": "for update",
     "nearest": "e.timestamp desc, e.event_id desc fetch first ($3) rows with ties",
     "tied": part("erasure.tied"),
     **{
@@ -114,6 +115,11 @@ PARTS = {
     **REMOVAL_PARTS,
 }
 """What is put into braces of other statements."""
+OWN = {
+    "people.read_people_by_id": {"columns": "g.xids, p.document"},
+    "kept_values.forget_people": {"lock": "for update of v"},
+}
+"""What is put into the braces of one statement alone."""
 
 
 def filled(statement):
@@ -140,8 +146,7 @@ def filled(statement):
     if statement.name in PARTIALS:
         made, values = PARTIALS[statement.name](KEPT)
         return made.sql, len(values)
-    own = {"columns": "g.xids, p.document"} if statement.name == "people.read_people_by_id" else {}
-    return statement.filled(**(PARTS | own)).sql, 0
+    return statement.filled(**(PARTS | OWN.get(statement.name, {}))).sql, 0
 
 
 ORDERS = {

@@ -18,6 +18,7 @@ from gateway.errors import (
     Unstorable,
 )
 from gateway.storage.database import Database
+from gateway.storage.faults import translated
 from gateway.storage.queries import Query, query
 
 CREATE = query("tenants.create_organization")
@@ -240,3 +241,9 @@ async def test_no_error_message_quotes_a_message_of_postgres(single):
         with pytest.raises(StatementFailed) as caught:
             await single.value(statement(sql))
         assert "ada" not in caught.value.message
+
+
+def test_a_row_that_a_node_of_a_cluster_refuses_in_a_copy_violates_a_constraint():
+    refused = asyncpg.InternalServerError('duplicate key value violates unique constraint "event_pkey_102024"')
+    assert isinstance(translated(refused, is_closed=False), ConstraintViolated)
+    assert type(translated(asyncpg.InternalServerError("cache lookup failed"), is_closed=False)) is StatementFailed

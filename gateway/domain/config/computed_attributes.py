@@ -355,8 +355,8 @@ class Standing(NamedTuple):
 async def _publish(
     tx: Session, scope: Scope, attribute_id: UUID, checked: _Checked, others: Iterable[ComputedAttribute]
 ) -> Standing:
-    """Return where an attribute stands that is published, and have a job read the events of the past for its partials, if it has some."""
-    if not checked.has_partials:
+    """Return where an attribute stands that is published, and have a job read the events of the past for its partials, if it has some. None on a cluster."""
+    if tx.is_distributed or not checked.has_partials:
         return Standing(AttributeStatus.PROCESSED)
     return await with_partials(tx, scope, attribute_id, others)
 

@@ -29,6 +29,7 @@ from gateway.xdm.violations import Violation, ViolationCode
 
 LOCK_EVENTS = query("resends.lock_events")
 FIND_EVENTS = query("resends.find_events")
+FIND_EVENTS_OF_CLUSTER = query("resends.find_events_of_cluster")
 HOLD_EVENTS = query("resends.hold_events")
 APPEND_RESENDS = query("resends.append_resends")
 TAKE_SUCCESSORS = query("resends.take_successors")
@@ -151,6 +152,7 @@ async def _find(
 ) -> dict[EventKey, StoredEvent]:
     if not keys:
         return {}
+    statement = FIND_EVENTS_OF_CLUSTER if tx.is_distributed else statement
     rows = await tx.rows(statement, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))
     return {
         (row["xid"], row["event_id"]): StoredEvent(

@@ -33,6 +33,8 @@ PARTIALS_PER_PIECE = 10_000
 
 async def expire_computed_partials(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
     """Have the past read for attributes without partials, and remove partials that nothing reads any more: a job, in pieces."""
+    if db.is_distributed:  # no attribute has partials
+        return
     config = await configurations.read(db, scope)
     if lacking := config.attributes_without_partials:
         async with db.transaction(scope.sandbox_id) as tx:

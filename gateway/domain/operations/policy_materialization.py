@@ -19,6 +19,7 @@ from gateway.domain.views.pipeline import refresh
 from gateway.domain.views.transactions import change_of, exclusive_transaction, shared_transaction
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
+from gateway.domain.work.locks import locking
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
 from gateway.storage.queries import query
@@ -73,7 +74,7 @@ async def _merge(
         policy = config.policies.find(job.subject)
         if policy is None or not policy.is_materialized:
             return None
-        rows = await tx.rows(LOCK_PEOPLE, scope.sandbox_id, after, PEOPLE_PER_PIECE)
+        rows = await tx.rows(locking(LOCK_PEOPLE, tx), scope.sandbox_id, after, PEOPLE_PER_PIECE)
         if not rows:
             return None
         people = unchanged_people({row["profile_id"]: tuple(row["xids"]) for row in rows})

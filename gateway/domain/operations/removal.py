@@ -106,7 +106,7 @@ async def remove(
         pass
     while await removal.remove_resends():
         pass
-    while await removal.remove_events():
+    while not db.is_distributed and await removal.remove_events():  # which locks rows
         pass
     while await removal.remove_rest():
         pass

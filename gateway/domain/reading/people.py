@@ -4,7 +4,7 @@ Under PDG a person is a graph, and any member finds it. Under NONE each identity
 others merely name is none.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -40,6 +40,7 @@ from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query
 
 READ_BY_ID = query("people.read_people_by_id")
+LIST_IDS = query("people.list_ids")
 COUNT = query("people.count_people")
 READ_MERGED = query("people.read_merged")
 LIST_PRIMARIES = query("people.list_primaries")
@@ -183,10 +184,12 @@ async def list_people(
 
     Raises Forbidden, BadCursor.
     """
+    scope.require(Permission.PROFILE_READ)
+    if graph is IdentityGraphType.PDG and db.is_distributed:
+        return page_of_rows(await _list_in_two_steps(db, scope, asked, policy), asked)
     if graph is IdentityGraphType.PDG:
         found = await list_projected(db, scope, asked, Way(policy))
         return Page([each.person for each in found.items if each.person], found.has_next, found.has_previous)
-    scope.require(Permission.PROFILE_READ)
     statement = LIST_PRIMARIES.filled(direction=_direction(asked), is_primary=is_primary("i"))
     identities = [Identity(*row) for row in await db.rows(statement, scope.sandbox_id, *_bounds(asked))]
     return page_of_rows(await _each_without_graph(db, scope, config, identities, policy), asked)
@@ -198,7 +201,7 @@ async def list_projected(
     asked: Window,
     way: Way,
 ) -> Page[Found]:
-    """List as much of each person as is projected, by their id. Gives nobody where `project_people` gives None.
+    """List as much of each person as is projected, by their id. Gives nobody where `project_people` gives None. Not on a cluster.
 
     Needs `profile:read`. Raises Forbidden, BadCursor.
     """
@@ -288,23 +291,40 @@ async def _read_in_two_steps(
     the graph lacks the xid, and both are read again. Raises Unavailable."""
     known: dict[UUID, Found] = {}
     missing = set(xids)
-    statement = READ_BY_ID.filled(columns=", ".join(["g.profile_id", *RAW[PERSON], *RAW[DOCUMENT]]))
     for _ in range(TRIES):
         found = await read_known_identities(db, scope, missing)
         leads = {xid: identity.profile_id for xid, identity in found.items() if identity.profile_id}
-        rows = await db.rows(statement, scope.sandbox_id, *policy, list(set(leads.values()))) if leads else []
-        graphs = {
-            profile_id: Person(
-                profile_id, tuple(members), tuple(event_xids), identity_map, size, is_contested, _merged(*kept)
-            )
-            for profile_id, members, event_xids, identity_map, size, is_contested, *kept in rows
-        }
+        graphs = await _read_by_id(db, scope, set(leads.values()), policy)
         people = {xid: graphs[lead] for xid, lead in leads.items() if lead in graphs and xid in graphs[lead].xids}
         known |= {xid: Found(identity, people.get(xid)) for xid, identity in found.items()}
         missing = leads.keys() - people.keys()
         if not missing:
             return known
     raise Unavailable("Writers are regrouping these people right now; try again.")
+
+
+async def _list_in_two_steps(db: Reader, scope: Scope, asked: Window, policy: PolicyVersion) -> list[Person]:
+    """List ids, then read the people that have them still."""
+    statement = LIST_IDS.filled(direction=_direction(asked))
+    ids = [row["profile_id"] for row in await db.rows(statement, scope.sandbox_id, *_bounds(asked))]
+    people = await _read_by_id(db, scope, ids, policy)
+    return [people[profile_id] for profile_id in ids if profile_id in people]
+
+
+async def _read_by_id(
+    db: Reader, scope: Scope, profile_ids: Collection[UUID], policy: PolicyVersion
+) -> dict[UUID, Person]:
+    """Read the people that exist of these, on a cluster, with what the policy keeps of them."""
+    if not profile_ids:
+        return {}
+    statement = READ_BY_ID.filled(columns=", ".join(["g.profile_id", *RAW[PERSON], *RAW[DOCUMENT]]))
+    rows = await db.rows(statement, scope.sandbox_id, *policy, list(profile_ids))
+    return {
+        profile_id: Person(
+            profile_id, tuple(members), tuple(event_xids), identity_map, size, is_contested, _merged(*kept)
+        )
+        for profile_id, members, event_xids, identity_map, size, is_contested, *kept in rows
+    }
 
 
 async def _read_without_graph(

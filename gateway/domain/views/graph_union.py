@@ -21,6 +21,7 @@ from gateway.domain.facts.documents import NamedIdentity, ValidDocument
 from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.effects import GraphChange
+from gateway.domain.work.locks import lock_stripes, locking
 from gateway.storage.database import Session
 from gateway.storage.queries import query
 
@@ -188,7 +189,8 @@ async def _lock_graphs(
     if not ids:
         return {}
     locked = sorted(ids.union(noted), key=lambda uuid: uuid.int)
-    graphs = {row["profile_id"]: row for row in await tx.rows(LOCK_GRAPHS, scope.sandbox_id, locked)}
+    await lock_stripes(tx, scope.sandbox_id, locked)
+    graphs = {row["profile_id"]: row for row in await tx.rows(locking(LOCK_GRAPHS, tx), scope.sandbox_id, locked)}
     if len(graphs) < len(locked):
         raise RetryTransaction("a person is gone")
     for xid, profile_id in pointers.items():
@@ -201,7 +203,8 @@ async def _note_first_events(tx: Session, scope: Scope, owners: Mapping[UUID, UU
     """Note in identities and in their graphs, which are locked then, that they have events. `owners`: profile ids by xid. Raises RetryTransaction."""
     if not owners:
         return
-    noted = await tx.rows(NOTE_FIRST_EVENTS, scope.sandbox_id, list(owners.values()), list(owners))
+    await lock_stripes(tx, scope.sandbox_id, owners.values())
+    noted = await tx.rows(locking(NOTE_FIRST_EVENTS, tx), scope.sandbox_id, list(owners.values()), list(owners))
     if len(noted) < len(set(owners.values())):
         raise RetryTransaction("an identity moved")
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.fact_change import FactChange
+from gateway.domain.work.locks import locking
 from gateway.storage.queries import query
 
 FORGET = query("kept_values.forget_people")
@@ -29,7 +30,9 @@ class KeptValues:
         xids = named.union(*(person.xids for person in people), change.event_xids)
         xids.update(xid for each in named for xid in change.former_members.get(each, ()))
         if xids:
-            change.forgotten_values += await change.tx.value(FORGET, change.scope.sandbox_id, list(xids))
+            change.forgotten_values += await change.tx.value(
+                locking(FORGET, change.tx, "for update of v"), change.scope.sandbox_id, list(xids)
+            )
 
     async def verify(self, check: Check, piece: Piece) -> None:
         """Compare nothing: see `operations.kept_values`."""

@@ -8,7 +8,7 @@ from gateway.domain.facts.appending import read_stamp
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.graph_union import LockedPeople
-from gateway.domain.work.locks import lock_exclusive, lock_shared
+from gateway.domain.work.locks import lock_exclusive, lock_rows
 from gateway.errors import NotFound
 from gateway.storage.database import Database, Session
 
@@ -32,13 +32,13 @@ async def exclusive_transaction(
 async def shared_transaction(
     db: Database, scope: Scope, configurations: Configurations
 ) -> AsyncIterator[tuple[Session, Configuration]]:
-    """Open a transaction with the shared lock, and yield it with the configuration as it is now. Raises NotFound.
+    """Open a transaction with the shared lock, on a cluster the exclusive one, and yield it with the configuration as it is now. Raises NotFound.
 
     `change_of` makes its change once the people that it concerns are locked.
     """
     config = await configurations.read(db, scope)
     while True:
-        async with lock_shared(db, scope.sandbox_id) as tx:
+        async with lock_rows(db, scope.sandbox_id) as tx:
             version = await tx.value(READ_VERSION, scope.sandbox_id)
             if version is None:
                 raise NotFound("The sandbox is gone.")

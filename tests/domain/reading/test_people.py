@@ -1,6 +1,7 @@
 """People: where an identity leads, and pages of everybody, under both kinds of graph."""
 
 from dataclasses import replace
+from itertools import product
 
 import orjson
 import pytest
@@ -83,6 +84,8 @@ async def test_pages_of_everybody_are_the_list_by_ids(world, graph, backward):
     assert (await listed(world, graph=graph, policy=version)).items == collected
     if graph is IdentityGraphType.PDG:
         assert sum(person.merged is not None for person in collected) == 5
+    world.db.is_distributed = True
+    assert (await listed(world, Window(10, backward), graph=graph, policy=version)).items == collected
 
 
 async def test_a_cursor_that_is_none_is_refused(world):
@@ -146,7 +149,7 @@ async def test_a_read_that_meets_what_its_configuration_does_not_know_says_try_a
 
 async def test_profile_read_is_needed(world):
     writer = replace(world.scope, permissions=frozenset({Permission.PROFILE_WRITE}))
-    for graph in IdentityGraphType:
+    for world.db.is_distributed, graph in product((False, True), IdentityGraphType):
         with pytest.raises(Forbidden):
             await people.read_people(world.db, writer, await world.config(), [], graph=graph)
         with pytest.raises(Forbidden):

@@ -1,0 +1,82 @@
+"""Tables on a Citus cluster: facts and views are spread over its nodes, everything else stays on the coordinator.
+
+A table is spread by the identity or the person that its rows are about, and all alike, so that rows of equal keys lie on one node. The others are
+small, or written by every call: as tables of the coordinator alone they are read and changed as on one machine, also while a worker is away.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+FIRST: Final = "identity"
+KEYS: Final = {
+    FIRST: "xid",
+    **dict.fromkeys(("tie", "record", "fragment", "event", "event_resend", "computed_partial"), "xid"),
+    **dict.fromkeys(("graph", "profile", "kept_value"), "profile_id"),
+}
+"""The tables that are spread, and the column of each by which: rows of the others lie where those of FIRST with this key would."""
+
+_IS_CLUSTER: Final = "select exists (select from pg_extension where extname = 'citus')"
+_SPREAD: Final = "select relname::text from pg_dist_partition join pg_class c on c.oid = logicalrelid where relnamespace = to_regnamespace('gateway')"
+_SPREAD_ONE: Final = "select create_distributed_table($1::text::regclass, $2, colocate_with => $3)"
+_NODES: Final = """
+  select nodename || ':' || nodeport, groupid > 0 and shouldhaveshards, isactive, case when success then result::integer end
+    from pg_dist_node
+    left join run_command_on_all_nodes('show max_prepared_transactions', true, true) as told using (nodeid)
+   where noderole = 'primary'
+   order by groupid
+"""
+_SHARDS: Final = """
+  select coalesce(max(shards), 0), coalesce(array_agg(relname::text order by relname) filter (where not is_named), '{}')
+    from (select c.relname,
+                 (select count(*) from pg_dist_shard as s where s.logicalrelid = c.oid) as shards,
+                 c.relreplident = 'f' or exists (select from pg_index as i where i.indrelid = c.oid and i.indisprimary) as is_named
+            from pg_dist_partition join pg_class as c on c.oid = logicalrelid
+           where c.relnamespace = to_regnamespace('gateway') and partmethod = 'h') as spread
+"""
+
+
+async def missing(connection: Any) -> list[str]:
+    """Return the tables that are to be spread and are not yet, in order; none on one Postgres."""
+    if not await connection.fetchval(_IS_CLUSTER):
+        return []
+    spread = {row["relname"] for row in await connection.fetch(_SPREAD)}
+    return [table for table in KEYS if table not in spread]
+
+
+async def spread(connection: Any, table: str) -> None:
+    """Spread a table with the rows that it has. Nobody reads or writes it until the transaction ends."""
+    beside = "none" if table == FIRST else f"gateway.{FIRST}"
+    await connection.execute(_SPREAD_ONE, f"gateway.{table}", KEYS[table], beside)
+
+
+class Node(NamedTuple):
+    """A server of a cluster, by its address. `prepared`: how many transactions over several nodes it has room for; None where it does not answer."""
+
+    address: str
+    is_worker: bool
+    is_active: bool
+    prepared: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spreading:
+    """How a cluster holds the store: its release, its nodes, into how many shards each table is cut, which tables are not spread yet.
+
+    `unnamed`: tables whose rows have no replica identity, so that no shard of theirs can be moved while writers write.
+    """
+
+    release: str
+    nodes: tuple[Node, ...]
+    shards: int
+    missing: tuple[str, ...]
+    unnamed: tuple[str, ...]
+
+
+async def read_spreading(connection: Any) -> Spreading | None:
+    """Read how the store is spread; None on one Postgres. All nodes are asked."""
+    if not await connection.fetchval(_IS_CLUSTER):
+        return None
+    nodes = [Node(*row) for row in await connection.fetch(_NODES)]
+    shards, unnamed = await connection.fetchrow(_SHARDS)
+    release = await connection.fetchval("select extversion from pg_extension where extname = 'citus'")
+    return Spreading(release, tuple(nodes), shards, tuple(await missing(connection)), tuple(unnamed))

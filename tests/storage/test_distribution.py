@@ -1,0 +1,68 @@
+"""What a cluster spreads over its nodes; on one Postgres nothing is. The cluster is the one that `GATEWAY_TEST_DATABASE_URL` names, if any."""
+
+import asyncpg
+import pytest
+from conftest import CLUSTER_URL
+from world import World
+
+from gateway.domain.operations.verification import verify
+from gateway.domain.work.stores import OF_FACTS_AND_VIEWS
+from gateway.storage.database import Database
+from gateway.storage.distribution import FIRST, KEYS, missing
+from gateway.storage.migrations import spread
+
+needs_cluster = pytest.mark.skipif(not CLUSTER_URL, reason="GATEWAY_TEST_DATABASE_URL names no Citus cluster")
+ON_THE_COORDINATOR = {"change", "unlinked_pair"}
+"""The journal, which is ordered by transactions of one server; and pairs, which are few and asked for by each call."""
+
+
+def fail(table):
+    pytest.fail(table)
+
+
+def test_all_facts_and_views_are_spread_but_those_that_every_call_asks_for():
+    assert set(KEYS) == set(OF_FACTS_AND_VIEWS) - ON_THE_COORDINATOR
+
+
+async def test_what_a_table_is_spread_by_is_in_all_of_its_unique_keys(module_dsn):
+    connection = await asyncpg.connect(module_dsn)
+    rows = await connection.fetch("""
+        select c.relname, array_agg(a.attname) as columns
+          from pg_index i
+          join pg_class c on c.oid = i.indrelid
+          join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+         where c.relnamespace = 'gateway'::regnamespace and i.indisunique
+         group by c.relname, i.indexrelid
+    """)
+    await connection.close()
+    keys = [(row["relname"], row["columns"]) for row in rows if row["relname"] in KEYS]
+    assert {table for table, _ in keys} == set(KEYS)
+    assert [table for table, columns in keys if KEYS[table] not in columns] == []
+
+
+async def test_on_one_postgres_nothing_is_to_be_spread(dsn):
+    if CLUSTER_URL:
+        pytest.skip("GATEWAY_TEST_DATABASE_URL names a Citus cluster")
+    connection = await asyncpg.connect(dsn)
+    assert await missing(connection) == []
+    await connection.close()
+    assert await spread(dsn, fail) == ()
+
+
+@needs_cluster
+async def test_a_filled_store_is_spread_table_by_table_and_a_second_time_changes_nothing(dsn):
+    connection = await asyncpg.connect(dsn)
+    for table in reversed(KEYS):
+        await connection.execute("select undistribute_table($1::text::regclass)", f"gateway.{table}")
+    db = await Database.connect(dsn, size=2)
+    world = await World.create(db)
+    await world.records(*({"identityMap": {"Email": [{"id": f"{n}@example.com", "primary": True}]}} for n in range(20)))
+    told: list[str] = []
+    assert await spread(dsn, told.append) == tuple(told) == tuple(KEYS)
+    assert next(iter(KEYS)) == FIRST
+    assert await spread(dsn, fail) == ()
+    groups = await connection.fetchval("select count(distinct colocationid) from pg_dist_partition")
+    assert (groups, await connection.fetchval("select count(*) from gateway.graph")) == (1, 20)
+    assert await verify(db, world.scope, world.configurations, None) == []
+    await db.close()
+    await connection.close()
