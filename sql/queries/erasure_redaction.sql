@@ -14,21 +14,33 @@ select xid, tie_id, batch_id, dataset_id, origin, xids, first_at, last_at
 -- they are stored. Walks record_pkey once for each record, from the version on where the piece before ended.
 select xid, dataset_id, ordinal, input, as_sent
   from (select v.*, sum(stored) over (order by xid desc, dataset_id desc, ordinal desc) - stored as before
-          from (select v.*
-                  from (select xid, dataset_id, case when (xid, dataset_id) = ($5, $6) then $7 else 9223372036854775807 end as before
-                          from unnest($2::uuid[], $3::uuid[]) as asked (xid, dataset_id)
-                         where (xid, dataset_id) <= ($5, $6)
-                         order by xid desc, dataset_id desc) as asked
-                 cross join lateral (
-                       select r.xid, r.dataset_id, r.ordinal, r.input, r.as_sent, pg_column_size(r.input) as stored
-                         from gateway.record as r
-                        where r.sandbox_id = $1 and r.xid = asked.xid and r.dataset_id = asked.dataset_id and r.ordinal < asked.before
-                          and r.ingested_at <= $4
-                        order by r.ordinal desc
-                        limit $8) as v
+          from ({versions}
                  limit $8) as v) as v
  where before < $9
  order by xid desc, dataset_id desc, ordinal desc;
+
+-- part: by_record
+-- Versions, record by record.
+select v.*
+  from (select xid, dataset_id, case when (xid, dataset_id) = ($5, $6) then $7 else 9223372036854775807 end as before
+          from unnest($2::uuid[], $3::uuid[]) as asked (xid, dataset_id)
+         where (xid, dataset_id) <= ($5, $6)
+         order by xid desc, dataset_id desc) as asked
+ cross join lateral (
+       select r.xid, r.dataset_id, r.ordinal, r.input, r.as_sent, pg_column_size(r.input) as stored
+         from gateway.record as r
+        where r.sandbox_id = $1 and r.xid = asked.xid and r.dataset_id = asked.dataset_id and r.ordinal < asked.before
+          and r.ingested_at <= $4
+        order by r.ordinal desc
+        limit $8) as v
+
+-- part: of_cluster
+-- Versions of all of the records, on Citus: no LATERAL is driven from values.
+select r.xid, r.dataset_id, r.ordinal, r.input, r.as_sent, pg_column_size(r.input) as stored
+  from unnest($2::uuid[], $3::uuid[]) as asked (xid, dataset_id)
+  join gateway.record as r on r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = asked.xid and r.dataset_id = asked.dataset_id
+ where (r.xid, r.dataset_id, r.ordinal) < ($5, $6, $7) and r.ingested_at <= $4
+ order by r.xid desc, r.dataset_id desc, r.ordinal desc
 
 -- name: read_events(sandbox_id, xids, dataset_ids, first_ats, after_ids, last_ats, at, size) -> rows
 -- Read so many of the events of spans of time, in their order and that of the spans; those that came in up to a time. A span begins after the event
@@ -43,6 +55,17 @@ select e.*, asked.span
           and e.dataset_id = asked.dataset_id and e.ingested_at <= $7
         order by e.timestamp, e.event_id
         limit $8) as e
+ order by asked.span, e.timestamp, e.event_id
+ limit $8;
+
+-- name: read_events_of_cluster(sandbox_id, xids, dataset_ids, first_ats, after_ids, last_ats, at, size) -> rows
+-- As `read_events`, on Citus: no LATERAL is driven from values, and the nodes that are asked are told by the keys. Walks event_timeline_idx.
+select e.xid, e.dataset_id, e.event_id, e.timestamp, e.document, asked.span
+  from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::timestamptz[])
+       with ordinality as asked (xid, dataset_id, first_at, after_id, last_at, span)
+  join gateway.event as e
+    on e.sandbox_id = $1 and e.xid = any($2::uuid[]) and e.xid = asked.xid and e.dataset_id = asked.dataset_id
+   and (e.timestamp, e.event_id) > (asked.first_at, asked.after_id) and e.timestamp <= asked.last_at and e.ingested_at <= $7
  order by asked.span, e.timestamp, e.event_id
  limit $8;
 

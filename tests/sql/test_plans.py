@@ -117,6 +117,7 @@ PARTS = {
 """What is put into braces of other statements."""
 OWN = {
     "people.read_people_by_id": {"columns": "g.xids, p.document"},
+    "erasure_redaction.read_versions": {"versions": part("erasure_redaction.by_record")},
     "kept_values.forget_people": {"lock": "for update of v"},
 }
 """What is put into the braces of one statement alone."""

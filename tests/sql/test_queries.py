@@ -36,6 +36,7 @@ OWN = {
         "of_xids": PARTS["of_xids"].replace("(true)", "(true and t.timestamp >= ($3::timestamptz[])[1])"),
     },
     "computed_partials.make_held": WITHIN,
+    "erasure_redaction.read_versions": {"versions": part("erasure_redaction.by_record")},
     "kept_values.forget_people": {"lock": "for update of v"},
     "computed_partials.make_some": WITHIN,
 }
@@ -135,8 +136,8 @@ NOT_YET = {
     "computed_partials.expire_partials": PARTIALS,
     "computed_partials.list_buckets": PARTIALS,
     "erasure.remove_events_concurrently": LOCKS,
-    "erasure_redaction.read_events": "its LATERAL with a limit is driven from values: to be rewritten",
-    "erasure_redaction.read_versions": "its LATERAL with a limit is driven from values: to be rewritten",
+    "erasure_redaction.read_events": LATERAL,
+    "erasure_redaction.read_versions": LATERAL,
     "event_retention.remove_events_concurrently": LOCKS,
     "kept_values.lock_people": VALUES,
     "kept_values.read_edges": VALUES,

@@ -29,12 +29,16 @@ from gateway.domain.views.graph_union import READ_MEMBERS
 from gateway.runtime.slices import in_time_slices
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Session
-from gateway.storage.queries import query
+from gateway.storage.queries import part, query
 from gateway.xdm.classes import XdmClass
 
 LIST_TIES = query("erasure_redaction.list_ties")
-READ_VERSIONS = query("erasure_redaction.read_versions")
+READ_VERSIONS, READ_VERSIONS_OF_CLUSTER = (
+    query("erasure_redaction.read_versions").filled(versions=part(f"erasure_redaction.{name}"))
+    for name in ("by_record", "of_cluster")
+)
 READ_EVENTS = query("erasure_redaction.read_events")
+READ_EVENTS_OF_CLUSTER = query("erasure_redaction.read_events_of_cluster")
 READ_RESENDS = query("erasure_redaction.read_resends")
 REDACT_VERSIONS = query("erasure_redaction.redact_versions")
 REDACT_EVENTS = query("erasure_redaction.redact_events")
@@ -119,7 +123,8 @@ class _Page:
         size = VERSIONS_PER_PIECE, BYTES_PER_PIECE
         while self._records:
             keys = map(list, zip(*self._records[:RECORDS_AT_ONCE], strict=True))
-            rows = await tx.rows(READ_VERSIONS, self._scope.sandbox_id, *keys, self._at, *self._last_version, *size)
+            read = READ_VERSIONS_OF_CLUSTER if tx.is_distributed else READ_VERSIONS
+            rows = await tx.rows(read, self._scope.sandbox_id, *keys, self._at, *self._last_version, *size)
             if rows:
                 self._last_version = tuple(rows[-1])[:3]
                 return rows
@@ -131,7 +136,8 @@ class _Page:
         while self._spans and len(events) < EVENTS_PER_PIECE:
             asked, rest = self._spans[:SPANS_AT_ONCE], self._spans[SPANS_AT_ONCE:]
             spans, size = map(list, zip(*asked, strict=True)), EVENTS_PER_PIECE - len(events)
-            rows = await tx.rows(READ_EVENTS, self._scope.sandbox_id, *spans, self._at, size)
+            read = READ_EVENTS_OF_CLUSTER if tx.is_distributed else READ_EVENTS
+            rows = await tx.rows(read, self._scope.sandbox_id, *spans, self._at, size)
             self._spans = [*_left(asked, rows), *rest] if len(rows) == size else rest
             events += rows
         return events
