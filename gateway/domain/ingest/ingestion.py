@@ -42,6 +42,7 @@ from gateway.errors import (
     Unavailable,
     Unstorable,
 )
+from gateway.runtime.garbage_collection import GARBAGE
 from gateway.runtime.slices import SLICES
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -104,7 +105,7 @@ async def ingest_records(
     LimitExceeded; NotFound, Invalid, Conflict for a dataset or batch that does not take these documents; Unavailable.
     """
     target = _Target(db, scope, configurations, dataset_id, mode, batch_id, XdmClass.INDIVIDUAL_PROFILE)
-    return await (await target.read(Chunk(first_index, documents))).commit()
+    return await target.ingest(Chunk(first_index, documents))
 
 
 async def ingest_events(
@@ -119,7 +120,7 @@ async def ingest_events(
 ) -> IngestResult:
     """Ingest events. Arguments and errors are those of `ingest_records`."""
     target = _Target(db, scope, configurations, dataset_id, Mode.REPLACE, batch_id, XdmClass.EXPERIENCE_EVENT)
-    return await (await target.read(Chunk(first_index, documents))).commit()
+    return await target.ingest(Chunk(first_index, documents))
 
 
 async def _admit_all() -> Callable[[], None]:
@@ -155,6 +156,7 @@ async def ingest_stream(
             async for chunk in chunks:
                 with ExitStack() as place:
                     place.callback(await admit())
+                    place.enter_context(GARBAGE.in_use(len(chunk.documents)))
                     prepared = await target.read(chunk)
                     while len(committing) == MAX_CONCURRENT_CHUNKS or any(
                         prepared.records & others for _, others in committing
@@ -186,6 +188,11 @@ class _Target:
     mode: Mode
     batch_id: UUID | None
     expected: XdmClass | None = None
+
+    async def ingest(self, chunk: Chunk) -> IngestResult:
+        """Check and store the documents of a chunk. Raises the errors of `ingest_records`."""
+        with GARBAGE.in_use(len(chunk.documents)):
+            return await (await self.read(chunk)).commit()
 
     async def read(self, chunk: Chunk) -> "_Prepared":
         """Check the documents of a chunk; nothing is stored yet. Raises Forbidden, LimitExceeded, NotFound, Invalid."""
