@@ -190,6 +190,12 @@ class Settings(BaseModel):
     database_connections: Annotated[int, Limit("connections")] = Field(
         10, ge=2, le=1_000, description="Most connections that one process opens to Postgres, besides one to listen on."
     )
+    edge_database_url: SecretStr | None = Field(
+        None, description="Address of a Postgres of your own for `gateway edge`; the embedded one is not started then."
+    )
+    edge_wait_seconds: Seconds = Field(
+        2, description="How long a look-up at an edge waits for what the edge lacks, while the hub is there."
+    )
     listen_url: SecretStr | None = Field(
         None,
         description="Address of Postgres itself, to listen for notifications, where `GATEWAY_DATABASE_URL` is a pooler's.",
@@ -340,7 +346,7 @@ class Settings(BaseModel):
             raise ValueError("is a lower-case letter, then up to 31 lower-case letters and digits")
         return value
 
-    @field_validator("database_url", "listen_url")
+    @field_validator("database_url", "edge_database_url", "listen_url")
     @classmethod
     def _is_a_postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _is_postgres_url(value.get_secret_value()):

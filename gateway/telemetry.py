@@ -133,6 +133,13 @@ class AttributesComputed(NamedTuple):
     records: int
 
 
+class EdgeLookedUp(NamedTuple):
+    """An edge looked up so many identities with one outcome: held, stale, absent, missing or refused."""
+
+    outcome: str
+    identities: int
+
+
 class ConnectionRefused(NamedTuple):
     """Postgres refused a connection for good, so that a retry is useless. `reason` is the server's message, which names no person."""
 
@@ -156,6 +163,7 @@ Observation = (
     | JobsCounted
     | OperationRan
     | AttributesComputed
+    | EdgeLookedUp
 )
 Listener = Callable[[Observation], None]
 

@@ -23,7 +23,7 @@ from gateway.domain.facts import appending, batch_lists, batches, documents
 from gateway.domain.ingest import ingestion, validation
 from gateway.domain.operations import diffs, erasure, simulation
 from gateway.domain.reading import attribute_previews, attribute_results, events, identity_graphs
-from gateway.domain.rules import durations, graphs, keyset, limits, names, selectors
+from gateway.domain.rules import durations, graphs, keyset, limits, names, normalization, selectors
 from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.views import profiles
 from gateway.domain.work import leases
@@ -80,7 +80,7 @@ SERVICE_LIMITS: Final = tuple(
         ("documentViolations", checks.MAX_VIOLATIONS, "violations", "Rules that one document is told to break."),
         ("violationTexts", checks.MAX_VIOLATION_CHARACTERS, "characters", "What these rules say of one document, unless the first says more."),
         ("documentIdentities", validation.MAX_IDENTITIES, "identities", "Identities that one document names."),
-        ("identityValue", namespaces.MAX_VALUE_CHARACTERS, "characters", "The value of an identity."),
+        ("identityValue", normalization.MAX_VALUE_CHARACTERS, "characters", "The value of an identity."),
         ("eventId", validation.MAX_EVENT_ID_CHARACTERS, "characters", "The `_id` of an event."),
         ("eventType", documents.MAX_EVENT_TYPE_CHARACTERS, "characters", "The `eventType` of an event."),
         ("countedBatches", batch_lists.MAX_SORTED, "batches", "Batches that a list puts in order by a count."),

@@ -3,7 +3,8 @@
 import typer
 
 from gateway.cli.options import DataDir, run, settings_of
-from gateway.server.deployment import connect, database_address
+from gateway.server.database import connect
+from gateway.server.deployment import database_address
 from gateway.settings import Settings
 from gateway.storage.examination import Examined, examine
 

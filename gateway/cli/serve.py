@@ -10,6 +10,7 @@ from gateway.domain.rules.scope import Permission
 from gateway.server import process
 from gateway.server.client_headers import request_headers
 from gateway.server.deployment import Deployment, open_deployment, system_user
+from gateway.server.http.app import create_app
 from gateway.server.http.console import console_link
 from gateway.settings import Settings
 
@@ -38,7 +39,8 @@ async def serve_deployment(
         token = new_token(system_user(), Permission)
         headers = await request_headers(deployment, await deployment.sandbox(None), token)
         link = console_link(url, headers)
-    await process.serve(settings, deployment, port, partial(_announce, url, link, err=link_to_stderr))
+    create = partial(create_app, settings, deployment.dsn, deployment.signing_keys)
+    await process.serve(settings, create, port, partial(_announce, url, link, err=link_to_stderr))
 
 
 def _announce(url: str, link: str | None, *, err: bool) -> None:

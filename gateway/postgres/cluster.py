@@ -3,7 +3,7 @@
     <data directory>/          0700, the server user's
         postgres/              the database cluster
         postgres.log           the server's log
-        socket/                0700, the only way to connect: no TCP, and the kernel names the user that connects
+        socket/                0700, where the kernel names the user that connects; no TCP but for guests
         start.lock             held while the server is started or stopped
         users.lock             shared by all gateways that use the server; the last to leave stops it
         server.lock            held by every process of the server, so that process ids need not be looked at
@@ -31,7 +31,7 @@ from gateway.postgres.binaries import server_binaries
 from gateway.postgres.directories import claim_data_directory
 from gateway.postgres.file_locks import acquire, locked_unless, open_lock
 from gateway.postgres.memory import memory_of_machine, memory_settings
-from gateway.postgres.postmaster import PORT, ROLE, Postmaster, quoted
+from gateway.postgres.postmaster import ROLE, Guests, Postmaster, quoted
 from gateway.telemetry import EmbeddedPostgres, Observation, observe
 
 DATABASE = "gateway"
@@ -58,7 +58,7 @@ class Cluster:
     """A Postgres server that runs from `start` to `stop`, or inside `async with`. When it dies meanwhile, it is started again.
 
     Blocking work is done in threads. `settings` override the defaults, and apply only if this start launches the
-    server: one that runs already keeps its own. `tell` is called in such a thread when the server dies, is running again, or fails to start.
+    server: one that runs already keeps its own, and lets in the `guests` that it did. `tell` is called in such a thread when the server dies, is running again, or fails to start.
     """
 
     def __init__(
@@ -67,7 +67,9 @@ class Cluster:
         *,
         settings: Mapping[str, str] | None = None,
         tell: Callable[[Observation], None] = observe,
+        guests: Guests | None = None,
     ) -> None:
+        self._guests = guests
         self.data_dir = data_dir.expanduser().resolve()
         self._settings = {**SETTINGS, **memory_settings(memory_of_machine()), **(settings or {})}
         self._tell = tell
@@ -107,11 +109,12 @@ class Cluster:
         self._ending.set()
         await asyncio.to_thread(self._leave)
 
-    def dsn(self, database: str = DATABASE) -> str:
-        """Return the address of one of the server's databases, for asyncpg. Raises ClusterError before `start`."""
+    def dsn(self, database: str = DATABASE, role: str = ROLE) -> str:
+        """Return the address of one of the server's databases by its socket, for asyncpg. Raises ClusterError before `start`."""
         if self._socket is None:
             raise ClusterError("the embedded Postgres is not started")
-        return f"postgresql://{ROLE}@/{quote(database, safe='')}?host={quote(str(self._socket))}&port={PORT}"
+        directory, port = quote(str(self._socket.parent)), self._socket.name.rpartition(".")[2]
+        return f"postgresql://{role}@/{quote(database, safe='')}?host={directory}&port={port}"
 
     async def create_database(self, name: str, *, template: str | None = None) -> None:
         """Create a database, empty or as a copy of another to which nothing is connected."""
@@ -140,11 +143,15 @@ class Cluster:
         else:
             await connection.close()
 
+    def _postmaster(self) -> Postmaster:
+        account = server_account()
+        return Postmaster(self.data_dir, account, server_binaries(account), self._guests)
+
     def _bring_up(self) -> None:
         try:
             account = server_account()
             claim_data_directory(self.data_dir, account)
-            postmaster = Postmaster(self.data_dir, account, server_binaries(account))
+            postmaster = Postmaster(self.data_dir, account, server_binaries(account), self._guests)
             with locked_unless(self._ending.is_set, self.data_dir / "start.lock") as is_held:
                 if is_held:
                     self._register()
@@ -154,8 +161,7 @@ class Cluster:
 
     def _restart_when_dead(self) -> None:
         """Start the server again each time it has died, until `stop`. Pauses double after failed attempts, up to MAX_PAUSE_SECONDS."""
-        account = server_account()
-        postmaster = Postmaster(self.data_dir, account, server_binaries(account))
+        postmaster = self._postmaster()
         pause, died_at = CHECK_SECONDS, None
         while not self._ending.wait(pause):
             if postmaster.is_up():
@@ -186,11 +192,11 @@ class Cluster:
             self._restarter = None
         if self._users is None:
             return
-        account, until = server_account(), monotonic() + LEAVE_SECONDS
+        until = monotonic() + LEAVE_SECONDS
         with locked_unless(lambda: monotonic() > until, self.data_dir / "start.lock") as is_held:
             try:
                 if is_held and acquire(self._users, fcntl.LOCK_EX):
-                    Postmaster(self.data_dir, account, server_binaries(account)).stop()
+                    self._postmaster().stop()
             finally:
                 os.close(self._users)
                 self._users = self._socket = None

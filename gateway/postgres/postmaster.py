@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.errors import ClusterError
@@ -21,17 +22,29 @@ from gateway.postgres.directories import claim_socket_directory, write_unlinked
 from gateway.postgres.file_locks import acquire, open_lock
 
 ROLE = "gateway"
-PORT = 5432  # only part of the socket's name
-SOCKET = f".s.PGSQL.{PORT}"
+PORT = 5432  # only part of the socket's name, unless others come by TCP
 START_TIMEOUT_SECONDS = 600  # recovery after a power cut replays up to max_wal_size
 STOP_TIMEOUT_SECONDS = 30  # a server that takes longer ends by itself, and its next start waits for that
 MAX_LOG_BYTES = 16 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Guests:
+    """A role that may connect beside the server's own: by the socket as the kernel vouches for it, and by TCP with a password.
+
+    `host` and `port` are where the server listens for it; None: by the socket alone.
+    """
+
+    role: str
+    host: str | None = None
+    port: int = PORT
+
+
 class Postmaster:
     """Starts and stops the server. Callers hold start.lock, so that one gateway at a time does."""
 
-    def __init__(self, data_dir: Path, account: Account, binaries: Binaries) -> None:
+    def __init__(self, data_dir: Path, account: Account, binaries: Binaries, guests: Guests | None = None) -> None:
+        self._guests = guests
         self._data_dir = data_dir
         self._pgdata = data_dir / "postgres"
         self._log = data_dir / "postgres.log"
@@ -39,7 +52,7 @@ class Postmaster:
         self._binaries = binaries
 
     def ensure_running(self, settings: Mapping[str, str], gives_up: Callable[[], bool]) -> Path:
-        """Return the directory of the server's socket; start the server if it does not run.
+        """Return the server's socket; start the server if it does not run.
 
         Raises ClusterError when it does not start, and once `gives_up` returns true: a start that was begun goes on then.
         """
@@ -86,15 +99,15 @@ class Postmaster:
             os.close(lock)
 
     def _answering(self) -> Path | None:
-        """Return the socket's directory, which the server has written down, if the server is ready and takes connections."""
+        """Return the socket, which the server has written down, if the server is ready and takes connections."""
         try:
             lines = (self._pgdata / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return None
         if len(lines) < 8 or lines[7].strip() != "ready":
             return None
-        directory = Path(lines[4])
-        return directory if _listens(directory / SOCKET) else None
+        path = Path(lines[4]) / _socket_name(lines[3])
+        return path if _listens(path) else None
 
     def _launch(self, settings: Mapping[str, str], lock: int) -> None:
         """Start the server, which inherits the lock, and do not wait for it. Its last process has ended: the files it left are stale."""
@@ -102,12 +115,14 @@ class Postmaster:
         self._check_version()
         self._write_authentication()
         self._rotate_log()
-        where = claim_socket_directory(self._data_dir, self._account, SOCKET)
+        host, port = (self._guests.host or "", self._guests.port) if self._guests else ("", PORT)
+        name = _socket_name(port)
+        where = claim_socket_directory(self._data_dir, self._account, name)
         # Postgres would refuse to start if their process id is in use again, or is that of a zombie, as in a
         # container whose first process does not reap.
-        for stale in [self._pgdata / "postmaster.pid", where / f"{SOCKET}.lock"]:
+        for stale in [self._pgdata / "postmaster.pid", where / f"{name}.lock"]:
             stale.unlink(missing_ok=True)
-        fixed = {"listen_addresses": "", "port": str(PORT), "unix_socket_directories": quoted(str(where))}
+        fixed = {"listen_addresses": host, "port": str(port), "unix_socket_directories": quoted(str(where))}
         options = [f"-c {shlex.quote(f'{name}={value}')}" for name, value in {**settings, **fixed}.items()]
         code, output = self._control("start", "-W", "-l", str(self._log), "-o", " ".join(options), keep=lock)
         if code:
@@ -138,9 +153,14 @@ class Postmaster:
             )
 
     def _write_authentication(self) -> None:
-        """Let the server's user connect, and root, which could become that user. The kernel names the user that connects."""
-        write_unlinked(self._pgdata / "pg_hba.conf", "local all all peer map=gateway\n")
-        users = "".join(f'gateway "{name}" {ROLE}\n' for name in dict.fromkeys([self._account.name, "root"]))
+        """Let the server's user connect, and root, which could become that user. The kernel names the user that connects; guests have a password."""
+        roles, rules = [ROLE], ["local all all peer map=gateway\n"]
+        if self._guests is not None:
+            roles.append(self._guests.role)
+            rules.append(f"host all {self._guests.role} all scram-sha-256\n")
+        write_unlinked(self._pgdata / "pg_hba.conf", "".join(rules))
+        names = dict.fromkeys([self._account.name, "root"])
+        users = "".join(f'gateway "{name}" {role}\n' for role in roles for name in names)
         write_unlinked(self._pgdata / "pg_ident.conf", users)
 
     def _rotate_log(self) -> None:
@@ -157,6 +177,10 @@ class Postmaster:
         command: list[str | Path] = [self._binaries.program("pg_ctl"), "-s", "-D", self._pgdata, *arguments]
         result = self._account.run(command, keep=[] if keep is None else [keep])
         return result.returncode, result.stdout.strip()
+
+
+def _socket_name(port: int | str) -> str:
+    return f".s.PGSQL.{port}"
 
 
 def _listens(path: Path) -> bool:

@@ -16,6 +16,7 @@ from gateway.domain.rules.scope import EVERY_SANDBOX, Organization, Permission, 
 from gateway.errors import NotFound, Taken
 from gateway.postgres.cluster import Cluster
 from gateway.server.credentials import keep_credentials
+from gateway.server.database import connect
 from gateway.server.logs import log_observation
 from gateway.server.signing_keys import SigningKey, SigningKeys
 from gateway.settings import Settings
@@ -78,17 +79,6 @@ async def open_deployment(settings: Settings) -> AsyncIterator[Deployment]:
             yield await _provide(settings, dsn, db)
         finally:
             await db.close()
-
-
-async def connect(settings: Settings, dsn: str) -> Database:
-    """Open the pool of connections that the settings describe. Raises DatabaseRefused, Unavailable, Timeout."""
-    return await Database.connect(
-        dsn,
-        size=settings.database_connections,
-        statement_seconds=settings.request_seconds,
-        cache_size=settings.statement_cache,
-        listen_dsn=settings.listen_url.get_secret_value() if settings.listen_url else None,
-    )
 
 
 async def _provide(settings: Settings, dsn: str, db: Database) -> Deployment:

@@ -21,6 +21,7 @@ from gateway.telemetry import (
     AttributesComputed,
     ConfigurationBroken,
     ConnectionRefused,
+    EdgeLookedUp,
     EmbeddedPostgres,
     FaultMasked,
     IssuerKeysFetched,
@@ -35,7 +36,7 @@ from gateway.telemetry import (
 )
 
 PROBES = {"/healthz", "/metrics", "/readyz"}  # requested every few seconds by machines
-FREQUENT = {StatementRan, OperationRan, AttributesComputed}  # metrics count them
+FREQUENT = {StatementRan, OperationRan, AttributesComputed, EdgeLookedUp}  # metrics count them
 MAX_FRAMES = 12  # of a stack, the innermost ones
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

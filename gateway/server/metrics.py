@@ -25,6 +25,7 @@ from gateway.telemetry import (
     ConfigurationBroken,
     ConnectionCut,
     ConnectionRefused,
+    EdgeLookedUp,
     EmbeddedPostgres,
     FaultMasked,
     IssuerKeysFetched,
@@ -196,7 +197,14 @@ class Metrics:
             AdmissionRefused: lambda seen: self._refusals(seen.queue).inc(),
             ConnectionCut: lambda seen: self._cuts(seen.reason).inc(),
             **self._unlabelled(),
+            **self._of_edges(),
         }
+
+    def _of_edges(self) -> Mapping[type, Callable[[Any], None]]:
+        looked_up = self._counts(
+            "gateway_edge_lookups", "Identities that an edge looked up, by what it has of them.", "outcome"
+        )
+        return {EdgeLookedUp: lambda seen: looked_up(seen.outcome).inc(seen.identities)}
 
     def _unlabelled(self) -> Mapping[type, Callable[[Any], None]]:
         counters = {

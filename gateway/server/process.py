@@ -23,13 +23,9 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from gateway.errors import SettingsError, Unavailable
 from gateway.runtime.garbage_collection import collect_rarely
-from gateway.server.deployment import Deployment
-from gateway.server.http.app import create_app
 from gateway.server.http.connections import ENDING_SECONDS, ConnectionLimits, Connections, connections_within_files
-from gateway.server.http.services import Services
 from gateway.server.logs import configure_logs
 from gateway.server.metrics import count_together, drop_process_gauges
-from gateway.server.signing_keys import SigningKeys
 from gateway.settings import Settings
 
 BACKLOG = 2048
@@ -45,6 +41,9 @@ READ_OUT_SECONDS = 2  # for clients to read the last responses before their conn
 
 
 AnySocket = TypeVar("AnySocket", bound=socket.socket)
+
+Create = Callable[[Path | None], Starlette]
+"""Makes the application of a process, which may count together with others in a directory. A worker gets it pickled."""
 
 
 class Port(socket.socket):
@@ -94,9 +93,9 @@ def base_url(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(settings: Settings, deployment: Deployment, bound: Port, ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT; call `ready` once requests are answered. Raises Unavailable when the workers do not start."""
-    make = partial(_make, settings, deployment.dsn, deployment.signing_keys)
+async def serve(settings: Settings, create: Create, bound: Port, ready: Callable[[], None]) -> None:
+    """Serve an application until SIGTERM or SIGINT; call `ready` once requests are answered. Raises Unavailable when the workers do not start."""
+    make = partial(_make, settings, create)
     if settings.workers == 1:
         await _Server(_config(settings, make), ready).serve(sockets=[bound])
         return
@@ -134,13 +133,12 @@ def _limits(settings: Settings) -> ConnectionLimits:
 
 
 def _end_requests(app: Starlette) -> None:
-    here: Services = app.state.services
-    here.drained.set_result(None)
+    app.state.services.drained.set_result(None)
 
 
-def _make(settings: Settings, dsn: str, keys: SigningKeys, counts: Path | None = None) -> Starlette:
+def _make(settings: Settings, create: Create, counts: Path | None = None) -> Starlette:
     configure_logs(settings.log_level)
-    app = create_app(settings, dsn, keys, counts)
+    app = create(counts)
     if (supervisor := multiprocessing.parent_process()) is not None:
         asyncio.get_running_loop().add_reader(supervisor.sentinel, _end_with_supervisor, supervisor.sentinel)
     collect_rarely()

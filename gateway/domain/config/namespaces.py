@@ -16,7 +16,7 @@ from gateway.domain.rules.edited import Edited, check_version
 from gateway.domain.rules.graphs import IdentityType, xids_in
 from gateway.domain.rules.limits import NAMESPACES, check_room
 from gateway.domain.rules.names import check_description, check_name, did_you_mean
-from gateway.domain.rules.normalization import RULES, IdentityNormalization
+from gateway.domain.rules.normalization import MAX_VALUE_CHARACTERS, RULES, IdentityNormalization
 from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Sandbox, Scope
 from gateway.domain.rules.text import stripped
 from gateway.domain.work import audit
@@ -33,7 +33,6 @@ UPDATE = query("namespaces.update_namespace")
 
 FIRST_CUSTOM_ID = 10_000_001  # above Adobe's numbers
 MAX_CODE_CHARACTERS = 64
-MAX_VALUE_CHARACTERS = 1024  # characters of an identity's value
 ECID = "ECID"
 ECID_DIGITS = 38
 _EXACT, _LOWERCASE = IdentityNormalization.EXACT, IdentityNormalization.TRIM_LOWERCASE

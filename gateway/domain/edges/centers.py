@@ -1,13 +1,23 @@
-"""The data centre of an edge: which one a store belongs to, and which hub delivers to it."""
+"""The store of a data centre: its schema, which data centre it belongs to, and which hub delivers to it."""
 
 from gateway.errors import Conflict, SchemaError, SettingsError
 from gateway.storage.database import Database, Session
-from gateway.storage.migrations import expected_version
+from gateway.storage.migrations import check_schema, expected_version, migrate
 from gateway.storage.queries import EDGE, query
 
 NAME = query("centers.name_center", EDGE)
 LOCK = query("centers.lock_center", EDGE)
 LET_DELIVER = query("centers.let_deliver", EDGE)
+
+
+async def migrate_store(dsn: str) -> None:
+    """Bring a store to the newest schema. Raises as `migrate` does."""
+    await migrate(dsn, EDGE)
+
+
+async def check_store(db: Database) -> None:
+    """Check that a store has the schema that this code was written for. Raises SchemaError if not, Unavailable."""
+    await check_schema(db, EDGE)
 
 
 async def name_center(db: Database, data_center: str) -> None:

@@ -146,7 +146,7 @@ async def look_up(
     """Look up the projections of identities in the revision that is served, in order; none once the edge does not serve the configuration.
 
     Events of before `since` are left out. Each row has `settings_version` of the sandbox; `heard_age`, `confirmed_age` and `delivered_age` in seconds;
-    whether the identity `is_absent`; and `etag`, `projected_at`, `profile`, `events`, the number of `delivered_events`. Null is what there is not.
+    whether the identity `is_absent`; and `etag`, `projected_at` as text, `profile`, `events`, the number of `delivered_events`. Null is what there is not.
     """
     return await db.rows(LOOK_UP, sandbox_id, configuration_id, since, identities)
 

@@ -16,6 +16,9 @@ from typing import Final
 
 from gateway.domain.rules.text import ASCII_BLANKS, BLANKS, INVISIBLE, stripped
 
+MAX_VALUE_CHARACTERS: Final = 1024
+"""Of the value of an identity."""
+
 
 class IdentityNormalization(StrEnum):
     """The way in which values of a namespace are normalized; fixed when the namespace is made."""

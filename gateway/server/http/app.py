@@ -1,41 +1,31 @@
-"""The composition root: settings → a Starlette application, with its routes and the order of its middleware."""
+"""The composition root: settings → a Starlette application with its routes."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, Router
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Route
 
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
 from gateway.api.schema import build_schema
 from gateway.domain.config.configuration import Configurations
-from gateway.errors import BadInput, GatewayError
 from gateway.server.credentials import read_signing_keys
-from gateway.server.deployment import connect
+from gateway.server.database import connect
 from gateway.server.http import health
 from gateway.server.http.admission import Admissions, admitted
 from gateway.server.http.auth import Callers
 from gateway.server.http.console import console_routes
-from gateway.server.http.cors import ForeignPages
 from gateway.server.http.docs import Documents
-from gateway.server.http.front_door import FrontDoor
 from gateway.server.http.graphql import GraphQL
-from gateway.server.http.hosts import HostNames
-from gateway.server.http.index import Index
+from gateway.server.http.index import CONSOLE, PLACES, Index
 from gateway.server.http.ingest import ingest
-from gateway.server.http.observability import Observability
+from gateway.server.http.layers import layered
+from gateway.server.http.probes import alive
 from gateway.server.http.process_limits import PROCESS_LIMITS
-from gateway.server.http.responses import error_response, method_refused
 from gateway.server.http.sdl import schema
 from gateway.server.http.services import Services
 from gateway.server.logs import log_observation
@@ -89,41 +79,19 @@ def create_app(settings: Settings, dsn: str, keys: SigningKeys, counts: Path | N
 
     graphql = Route("/graphql", GraphQL(settings.request_seconds))
     app = Starlette(routes=_routes(settings, graphql), lifespan=lifespan)
-    app.middleware_stack = _around(app.router, settings, graphql)
+    app.middleware_stack = layered(app.router, settings, {graphql.path: graphql}.get)
     return app
 
 
 def _routes(settings: Settings, graphql: Route) -> list[BaseRoute]:
     return [
-        Route("/", Index(has_console=settings.console).answer),
+        Route("/", Index((PLACES[0], CONSOLE, *PLACES[1:]) if settings.console else PLACES).answer),
         graphql,
         Route("/ingest/{dataset_id}", ingest, methods=["POST"]),
         Route("/schema.graphql", schema),
         *Documents().routes(),
-        Route("/healthz", health.alive),
+        Route("/healthz", alive),
         Route("/readyz", admitted(health.ready)),
         Route("/metrics", admitted(health.metrics)),
         *(console_routes() if settings.console else []),
     ]
-
-
-def _around(router: Router, settings: Settings, graphql: Route) -> ASGIApp:
-    """Return what every request passes before it comes to a route. Starlette's own outermost layer is left out: Observability does its work."""
-    routes = ExceptionMiddleware(router, handlers={HTTPException: _refuse, GatewayError: _refuse})
-    door = FrontDoor(routes, HostNames(settings.hosts), graphql)
-    if not settings.cors_origins:
-        return Observability(door)
-    foreign_pages = partial(ForeignPages, origins=settings.cors_origins)
-    return Observability(foreign_pages(door), around=foreign_pages)
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    """Return the response to an error of ours, or to a request that Starlette refuses: an unknown route, or a method that a route lacks."""
-    if not isinstance(error, HTTPException):
-        return error_response(error)
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return method_refused(request.method, (error.headers or {})["Allow"])
-    message = error.detail
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        message = "There is nothing at this address; `GET /` tells what is where."
-    return error_response(BadInput(message), error.status_code)

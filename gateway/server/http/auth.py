@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from time import time
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from gateway.domain.config.api_keys import USE_INTERVAL, note_use
 from gateway.domain.config.tenants import ApiKeyOwner, ApiKeyUse, authenticate, key_hash
-from gateway.domain.rules.scope import EVERY_SANDBOX, Scope
+from gateway.domain.rules.scope import EVERY_SANDBOX, Organization, Scope
 from gateway.errors import Forbidden, GatewayError, Unauthenticated
 from gateway.runtime.batching import Coalescer
 from gateway.runtime.cache import WeightedCache
@@ -39,6 +39,32 @@ HeaderValues: TypeAlias = tuple[str | None, ...]
 """The values of HEADERS in a request."""
 
 
+class HasName(Protocol):
+    """A sandbox, whatever else is known of it."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=HasName)
+Named_co = TypeVar("Named_co", bound=HasName, covariant=True)
+
+
+class KeyOwner(Protocol[Named_co]):
+    """What is known of an API key, and of the token beside it: an `ApiKeyOwner` has this, too."""
+
+    @property
+    def organization(self) -> Organization | None: ...
+    @property
+    def sandbox(self) -> Named_co | None: ...
+    @property
+    def expires_at(self) -> float: ...
+    @property
+    def sandboxes(self) -> frozenset[str] | None: ...
+    @property
+    def is_token_revoked(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class RequestCredentials:
     """The credentials in the headers of a request, not yet checked against the database: `use` of a key, `claims` of a token."""
@@ -49,6 +75,12 @@ class RequestCredentials:
 
     def scope(self, owner: ApiKeyOwner | None) -> Scope:
         """Return the scope that they allow. `owner` owns the key in the database, None for an unknown key. Raises Unauthenticated, Forbidden."""
+        api_key_id = owner.api_key_id if owner else None
+        organization, sandbox, names = self.opened(owner)
+        return Scope(organization, sandbox, self.claims.permissions, names, self.claims.subject, api_key_id)
+
+    def opened(self, owner: "KeyOwner[Named] | None") -> tuple[Organization, "Named", frozenset[str]]:
+        """Return the organization and the sandbox that they open, and the names of all such sandboxes. Raises Unauthenticated, Forbidden."""
         if self.claims.bound_to is not None:
             raise Unauthenticated(_BOUND, status=401, error_code="401013")
         if owner is None:
@@ -59,12 +91,12 @@ class RequestCredentials:
         if organization is None or organization.organization_id != self.claims.organization_id:
             raise Unauthenticated("Profile is not valid", status=403, error_code="403025")
         if owner.is_token_revoked:
-            raise Unauthenticated("Oauth token is not valid: it was revoked", status=401, error_code="401013")
+            raise token_revoked()
         names = self.claims.sandboxes_of(owner.sandboxes)
         if sandbox is None or names.isdisjoint({sandbox.name, EVERY_SANDBOX}):
             named = f"a sandbox {self.use.sandbox!r}" if self.use.sandbox else "the default sandbox"
             raise Forbidden(f"The token and the API key are not for {named}.")
-        return Scope(organization, sandbox, self.claims.permissions, names, self.claims.subject, owner.api_key_id)
+        return organization, sandbox, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +161,12 @@ class Callers:
         `headers` are looked up by lower-case names. The scope is the same object until something about the caller changes. Raises
         Unauthenticated; Unavailable; Timeout; Forbidden, with one message for a sandbox that the token is not for and one that does not exist.
         """
-        credentials = await self._read(headers)
+        credentials = await credentials_of(headers, self._tokens)
         return self._admit(credentials, await self._owners.load(credentials.use))
 
     def known(self, headers: Mapping[str, str]) -> Caller | None:
         """Return the caller who sent these headers before, if the token is still valid; else None."""
-        caller = self._known.get(_values(headers))
+        caller = self._known.get(header_values(headers))
         return caller if caller is not None and caller.expires_at > time() else None
 
     def confirm(self, caller: Caller) -> Confirmation:
@@ -147,18 +179,6 @@ class Callers:
             self._note_use(caller.scope)
             return caller.scope
         return self._admit(caller.credentials, owner).scope
-
-    async def _read(self, headers: Mapping[str, str]) -> RequestCredentials:
-        token, key, organization = _bearer(headers), headers.get("x-api-key"), headers.get("x-gw-ims-org-id")
-        if token is None:
-            raise Unauthenticated("Oauth token is missing.", status=403, error_code="403010")
-        if not key:
-            raise Unauthenticated("Api Key is required", status=403, error_code="403000")
-        if not organization:
-            raise Unauthenticated("Missing header: x-gw-ims-org-id", status=400, error_code="400003")
-        claims = await self._tokens.read(token)
-        use = ApiKeyUse(key_hash(key), _uuid(organization), headers.get("x-sandbox-name") or None, claims.hashes)
-        return RequestCredentials(_values(headers), use, claims)
 
     def _admit(self, credentials: RequestCredentials, owner: ApiKeyOwner | None) -> Caller:
         try:
@@ -192,11 +212,32 @@ class Callers:
             observe(FaultMasked(error))
 
 
-def _values(headers: Mapping[str, str]) -> HeaderValues:
+async def credentials_of(headers: Mapping[str, str], tokens: TokenReader) -> RequestCredentials:
+    """Return the credentials in the headers of a request, which are looked up by lower-case names. Raises Unauthenticated, Unavailable."""
+    token, key, organization = bearer_of(headers), headers.get("x-api-key"), headers.get("x-gw-ims-org-id")
+    if token is None:
+        raise Unauthenticated("Oauth token is missing.", status=403, error_code="403010")
+    if not key:
+        raise Unauthenticated("Api Key is required", status=403, error_code="403000")
+    if not organization:
+        raise Unauthenticated("Missing header: x-gw-ims-org-id", status=400, error_code="400003")
+    claims = await tokens.read(token)
+    use = ApiKeyUse(key_hash(key), _uuid(organization), headers.get("x-sandbox-name") or None, claims.hashes)
+    return RequestCredentials(header_values(headers), use, claims)
+
+
+def token_revoked() -> Unauthenticated:
+    """Return the error of a token that was revoked."""
+    return Unauthenticated("Oauth token is not valid: it was revoked", status=401, error_code="401013")
+
+
+def header_values(headers: Mapping[str, str]) -> HeaderValues:
+    """Return the values of HEADERS in a request."""
     return tuple(map(headers.get, HEADERS))
 
 
-def _bearer(headers: Mapping[str, str]) -> str | None:
+def bearer_of(headers: Mapping[str, str]) -> str | None:
+    """Return the token of a request, None if it has none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 

@@ -1,6 +1,7 @@
 """Responses compressed by gzip, where the caller accepts that."""
 
 import sys
+from http import HTTPStatus
 from typing import Final
 
 from starlette.middleware.gzip import GZipResponder
@@ -19,6 +20,9 @@ MAX_LOOP_BYTES: Final = 64 * 1024
 
 PIECE_BYTES: Final = 1024 * 1024
 """Of a long response that are compressed at a time; pieces of all responses take turns."""
+
+PACKED: Final = "-gzip"
+"""The end of the ETag of a compressed response: its bytes are others than those of the response as it is."""
 
 COMPRESSOR: Final = Thread("packers", waiting=sys.maxsize)
 """A thread, which holds no interpreter lock while it compresses. As many responses wait for it at most as requests are admitted."""
@@ -40,9 +44,10 @@ class Compressing:
 
     def _begin(self, head: Message) -> None:
         least = MIN_BYTES if self._accepted.identity else 1  # an empty body never is compressed
-        if not _may_have(head, least):
+        if head["status"] == HTTPStatus.NOT_MODIFIED or not _may_have(head, least):
             return
         if self._accepted.gzip:
+            head["headers"] = list(map(_packed, head["headers"]))
             responder = _GzipResponder(_nothing, least, compresslevel=LEVEL)
             responder.send, self._send = self._send, responder.send_with_compression
         else:  # caches are told that other callers may get it compressed
@@ -62,6 +67,12 @@ class _GzipResponder(GZipResponder):
             compressed.append(await COMPRESSOR.run(self.compressor.compress, view[begin : begin + PIECE_BYTES]))
         compressed.append(await super().apply_compression(b"", more_body=more_body))
         return b"".join(compressed)
+
+
+def _packed(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Return a header of a response as it is, and an ETag as that of the compressed response."""
+    name, value = header
+    return (name, value[:-1] + PACKED.encode() + value[-1:]) if name == b"etag" else header
 
 
 async def _nothing(_: Scope, __: Receive, ___: Send) -> None:

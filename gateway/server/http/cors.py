@@ -13,8 +13,8 @@ from gateway.server.http.auth import HEADERS
 from gateway.server.http.observability import HEADER
 from gateway.server.http.responses import error_response
 
-REQUEST_HEADERS = (*HEADERS, "content-encoding", "content-type", HEADER)
-RESPONSE_HEADERS = ("retry-after", HEADER)
+REQUEST_HEADERS = (*HEADERS, "content-encoding", "content-type", "if-none-match", HEADER)
+RESPONSE_HEADERS = ("age", "etag", "retry-after", HEADER)
 
 
 class ForeignPages(CORSMiddleware):

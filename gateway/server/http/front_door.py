@@ -1,9 +1,10 @@
 """The front door: what is decided of every request before any route is looked for: its host, and the coding of its response.
 
 Around it are only the id and the record of each request (`observability.py`) and what pages of other origins may read (`cors.py`). Behind it
-are the routes: `/graphql`, which most requests are for, at once; the others as Starlette finds them.
+are the routes: the one that most requests are for, at once; the others as Starlette finds them.
 """
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -23,18 +24,24 @@ NO_CODING: Final = "This answers packed by gzip or as it is, and `accept-encodin
 
 READ: Final = {
     name.encode(): name
-    for name in (*HEADERS, "accept", "accept-encoding", "content-length", "content-type", "host", "transfer-encoding")
+    for name in (
+        *(*HEADERS, "accept", "accept-encoding", "content-length", "content-type", "host", "if-none-match"),
+        "transfer-encoding",
+    )
 }
 """The headers that the gateway reads itself, by their bytes."""
 
 
 class FrontDoor:
-    """ASGI middleware around all routes. `hosts` are the names of this server; `route` is not looked for, and gets what was read of the head."""
+    """ASGI middleware around all routes. `hosts` are the names of this server.
 
-    def __init__(self, app: ASGIApp, hosts: HostNames, route: Route) -> None:
+    `find` returns the route of a path that is not looked for any further, and that gets what was read of the head; None for others.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: HostNames, find: Callable[[str], Route | None]) -> None:
         self._app = app
         self._hosts = hosts
-        self._route = route
+        self._find = find
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,9 +53,9 @@ class FrontDoor:
             await error_response(BadInput(OTHER_HOST))(scope, receive, send)
         elif not any(accepted):
             await error_response(BadInput(NO_CODING), HTTPStatus.NOT_ACCEPTABLE)(scope, receive, send)
-        elif path == self._route.path:
-            scope["route"], scope["read_headers"] = self._route, headers
-            await self._route.app(scope, receive, Compressing(send, accepted))
+        elif (route := self._find(path)) is not None:
+            scope["route"], scope["read_headers"] = route, headers
+            await route.app(scope, receive, Compressing(send, accepted))
         else:
             await self._app(scope, receive, Compressing(send, accepted))
 

@@ -1,8 +1,7 @@
-"""Probes for operators: whether the process lives, whether it is ready, and its metrics."""
+"""Probes of a hub: whether it is ready, and its metrics."""
 
 import asyncio
 from contextlib import suppress
-from http import HTTPStatus
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -10,6 +9,7 @@ from starlette.responses import Response
 
 from gateway.domain.work.job_lists import count_open_jobs
 from gateway.errors import SchemaError, Timeout, Unavailable
+from gateway.server.http.probes import READY_TIMEOUT_SECONDS, not_ready
 from gateway.server.http.responses import json_answer
 from gateway.server.http.services import services
 from gateway.storage.migrations import check_schema
@@ -17,12 +17,6 @@ from gateway.telemetry import observe
 
 BROKEN = "{} rows of configuration that were read cannot be used; the log and `gateway verify` name them"
 STALLED = "{} jobs of type {} do not get on; `gateway jobs list` tells why"
-READY_TIMEOUT_SECONDS = 3  # probes do not wait longer
-
-
-async def alive(_: Request) -> Response:
-    """Respond that the process runs. Nothing else is checked, as a restart would not bring a lost database back."""
-    return json_answer({"status": "alive"})
 
 
 async def ready(request: Request) -> Response:
@@ -36,9 +30,9 @@ async def ready(request: Request) -> Response:
             await check_schema(services(request).db)
             counted = await count_open_jobs(services(request).db)
     except (TimeoutError, Timeout):
-        return _not_ready("the database does not answer")
+        return not_ready("the database does not answer")
     except (SchemaError, Unavailable) as error:
-        return _not_ready(error.message)
+        return not_ready(error.message)
     broken = services(request).configurations.broken_rows
     warnings = [BROKEN.format(broken)] if broken else []
     warnings += [STALLED.format(one.stalled, one.kind) for one in counted if one.stalled]
@@ -54,7 +48,3 @@ async def metrics(request: Request) -> Response:
                 for counted in await count_open_jobs(own.db):
                     observe(counted)
     return Response(own.metrics.scrape(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _not_ready(reason: str) -> Response:
-    return json_answer({"status": "not ready", "reason": reason}, HTTPStatus.SERVICE_UNAVAILABLE)

@@ -1,5 +1,6 @@
 """`GET /`: what is where, for callers who have nothing but the address."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
 from typing import Final
@@ -13,21 +14,28 @@ from gateway.server.http.responses import json_answer
 
 TITLE: Final = "Profile gateway"
 
+Place = tuple[str, str, str]
+"""An address, its methods, and what it is."""
+
+FOR_OPERATORS: Final[tuple[Place, ...]] = (
+    ("healthz", "GET", "200 while the process runs"),
+    ("readyz", "GET", "200 while requests can be answered"),
+    ("metrics", "GET", "counts and durations for Prometheus"),
+)
+
 # Addresses are relative, so that they are right behind any prefix.
-CONSOLE: Final = ("graphiql", "GET", "GraphiQL: the schema, and queries to try")
-PLACES: Final = (
+CONSOLE: Final[Place] = ("graphiql", "GET", "GraphiQL: the schema, and queries to try")
+PLACES: Final[tuple[Place, ...]] = (
     ("graphql", "POST, GET", "GraphQL: every read and every change, with four headers that `gateway token` prints"),
     ("ingest/{datasetId}", "POST", "records or events as a stream of JSON lines"),
     ("schema.graphql", "GET", "the schema as a file, for code generators"),
     ("docs", "GET", "documents: how to use it, how to run it"),
     ("docs/{page}", "GET", "one of them, as a page or as `text/markdown`"),
-    ("healthz", "GET", "200 while the process runs"),
-    ("readyz", "GET", "200 while requests can be answered"),
-    ("metrics", "GET", "counts and durations for Prometheus"),
+    *FOR_OPERATORS,
 )
 TEXT: Final = """# {title}
 
-A real-time customer profile service: one GraphQL graph over Postgres. Version {version}.
+A real-time customer profile service: {what}. Version {version}.
 
 | Address | Methods | What it is |
 |---|---|---|
@@ -38,8 +46,8 @@ A real-time customer profile service: one GraphQL graph over Postgres. Version {
 class Index:
     """What the page and its JSON tell, which never changes while the process runs."""
 
-    def __init__(self, *, has_console: bool) -> None:
-        self._places = (PLACES[0], CONSOLE, *PLACES[1:]) if has_console else PLACES
+    def __init__(self, places: Sequence[Place], what: str = "one GraphQL graph over Postgres") -> None:
+        self._places, self._what = places, what
         self._version = version("profile-gateway")
 
     async def answer(self, request: Request) -> Response:
@@ -54,7 +62,7 @@ class Index:
     @cached_property
     def _page(self) -> str:
         rows = "\n".join(_row(*place) for place in self._places)
-        return render_page(TEXT.format(title=TITLE, version=self._version, rows=rows))
+        return render_page(TEXT.format(title=TITLE, what=self._what, version=self._version, rows=rows))
 
 
 def _row(path: str, methods: str, what: str) -> str:

@@ -26,7 +26,8 @@ from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode
 from gateway.errors import BadInput, GatewayError, Unavailable
 from gateway.server.http.negotiation import is_ndjson
-from gateway.server.http.request_body import Pace, announced_size, check_size, paced_pieces
+from gateway.server.http.paced_body import Pace, paced_pieces
+from gateway.server.http.request_body import announced_size, check_size
 from gateway.server.http.responses import error_response, json_answer
 from gateway.server.http.services import Services, services
 from gateway.server.streams.ndjson import Gunzip, Plain, Stream

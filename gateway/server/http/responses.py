@@ -98,6 +98,12 @@ def json_answer(
     return _Encoded(body, status, raw)
 
 
+def encoded(body: bytes | None, status: int, headers: Headers) -> Response:
+    """Return a response of finished JSON, or of no body at all for None."""
+    about = () if body is None else ((b"content-length", b"%d" % len(body)), (b"content-type", JSON))
+    return _Encoded(body or b"", status, [*about, *headers])
+
+
 class _Encoded(Response):
     """A response whose body and headers are bytes: Starlette takes a multiple of the time to make them so."""
 

@@ -130,7 +130,7 @@ select s.settings_version,
        extract(epoch from now() - c.confirmed_at)::float8 as confirmed_age,
        extract(epoch from now() - p.delivered_at)::float8 as delivered_age,
        i.absent_until > now() as is_absent,
-       p.etag, p.projected_at, p.profile, cardinality(p.events) as delivered_events,
+       p.etag, to_char(p.projected_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as projected_at, p.profile, cardinality(p.events) as delivered_events,
        case when $3::timestamptz is null or p.event_times[cardinality(p.event_times)] >= $3 then p.events
             else p.events[1:(select count(*) from unnest(p.event_times) as times (at) where at >= $3)] end as events
   from edge.sandbox s

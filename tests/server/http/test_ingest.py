@@ -15,7 +15,7 @@ from working import work_off
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.ingest.ingestion import MAX_DOCUMENTS
 from gateway.domain.rules.scope import Permission
-from gateway.server.http.request_body import Pace, paced_pieces
+from gateway.server.http.paced_body import Pace, paced_pieces
 from gateway.server.streams.ndjson import MAX_LINE_BYTES, Lines
 from gateway.server.streams.outcomes import MAX_LISTED
 
