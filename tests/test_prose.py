@@ -4,7 +4,6 @@ import ast
 import re
 from collections.abc import Iterator
 
-import pytest
 from public_names import ROOT, Documented, definitions, modules, tree_of
 
 UNCLEAR = re.compile(
@@ -78,16 +77,15 @@ def findings_in(path: str) -> list[str]:
     return of_module + [f"{one.name}: {finding}" for one in definitions(path) for finding in findings_of(one)]
 
 
-@pytest.mark.parametrize("path", modules())
-def test_docstrings_stand_alone(path):
-    findings = findings_in(path)
+def test_docstrings_stand_alone():
+    findings = [f"{path}: {finding}" for path in modules() for finding in findings_in(path)]
     assert not findings, "\n".join(findings)
 
 
-@pytest.mark.parametrize(
-    "path", sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py"))
-)
-def test_names_of_tests_name_their_subjects(path):
-    names = re.findall(r"^(?:async )?def (test_\w+)", (ROOT / path).read_text("utf-8"), re.MULTILINE)
-    riddles = [name for name in names if RIDDLES_OF_TESTS.search(name)]
-    assert not riddles
+def test_names_of_tests_name_their_subjects():
+    texts = [(path, path.read_text("utf-8")) for path in sorted((ROOT / "tests").rglob("test_*.py"))]
+    names = [
+        (path, name) for path, text in texts for name in re.findall(r"^(?:async )?def (test_\w+)", text, re.MULTILINE)
+    ]
+    riddles = [(path, name) for path, name in names if RIDDLES_OF_TESTS.search(name)]
+    assert riddles == []

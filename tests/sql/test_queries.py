@@ -59,9 +59,8 @@ async def test_the_statement_fits_the_schema(connection, statement):
     assert bool(prepared.get_attributes()) == (statement.shape != "none")
 
 
-@pytest.mark.parametrize("statement", all_queries(), ids=lambda statement: statement.name)
-def test_the_statement_says_what_comes_back(statement):
-    assert statement.doc.endswith((".", ";"))
+def test_statements_say_what_comes_back():
+    assert [statement.name for statement in all_queries() if not statement.doc.endswith((".", ";"))] == []
 
 
 MAX_EQUAL_LINES = 7
