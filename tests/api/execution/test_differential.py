@@ -30,7 +30,7 @@ from gateway.api.schema import build_schema
 from gateway.domain.config import registry
 from gateway.domain.config.configuration import Configurations
 
-COUNT = int(os.environ.get("OPERATIONS", "2000"))
+COUNT = int(os.environ.get("OPERATIONS", "1200"))
 VALUES = 3
 """How many sets of values the variables of an operation have."""
 
