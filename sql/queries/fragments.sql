@@ -10,6 +10,15 @@ select f.xid, f.dataset_id, f.ordinal, f.batch_id, f.ingested_at, f.is_deleted, 
   from gateway.fragment as f
  where f.sandbox_id = $1 and f.xid = any($2::uuid[]);
 
+-- name: read_states_of_cluster(sandbox_id, xids) -> rows
+-- As `read_states`, on Citus, where the keys of both tables tell which nodes are asked. Walks fragment_pkey and record_pkey.
+select f.xid, f.dataset_id, f.ordinal, f.batch_id, f.ingested_at, f.is_deleted, f.head_at, f.head_batch_id, f.head_ordinal,
+       f.folded is null as is_input, coalesce(f.folded, r.input) as document
+  from gateway.fragment as f
+  left join gateway.record as r
+    on r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = f.xid and r.dataset_id = f.dataset_id and r.ordinal = f.ordinal and f.folded is null
+ where f.sandbox_id = $1 and f.xid = any($2::uuid[]);
+
 -- name: read_versions(sandbox_id, xids, dataset_ids) -> rows
 -- Read all versions of the records of these identities in these datasets. Walks record_pkey.
 select xid, dataset_id, ordinal, batch_id, mode, input, ingested_at

@@ -117,6 +117,7 @@ PARTS = {
 """What is put into braces of other statements."""
 OWN = {
     "people.read_people_by_id": {"columns": "g.xids, p.document"},
+    "graph_vanishing.drop_vanished": {"vanished": part("graph_vanishing.vanished")},
     "erasure_redaction.read_versions": {"versions": part("erasure_redaction.by_record")},
     "kept_values.forget_people": {"lock": "for update of v"},
 }

@@ -36,6 +36,7 @@ OWN = {
         "of_xids": PARTS["of_xids"].replace("(true)", "(true and t.timestamp >= ($3::timestamptz[])[1])"),
     },
     "computed_partials.make_held": WITHIN,
+    "graph_vanishing.drop_vanished": {"vanished": part("graph_vanishing.vanished")},
     "erasure_redaction.read_versions": {"versions": part("erasure_redaction.by_record")},
     "kept_values.forget_people": {"lock": "for update of v"},
     "computed_partials.make_some": WITHIN,
@@ -138,6 +139,7 @@ NOT_YET = {
     "erasure_redaction.read_events": LATERAL,
     "erasure_redaction.read_versions": LATERAL,
     "event_retention.remove_events_concurrently": LOCKS,
+    "graph_vanishing.drop_vanished": LATERAL,
     "kept_values.lock_people": VALUES,
     "kept_values.read_edges": VALUES,
     "people.read_people": LATERAL,
@@ -150,6 +152,39 @@ NOT_YET = {
     "search.find_people": VALUES,
 }
 """What the cluster refuses, and why nothing misses it, or what is to be done."""
+
+EVERYWHERE = {
+    "it is about everybody of the sandbox": {
+        "attribute_backfill.count_events", "attribute_backfill.list_xids", "computed_partials.list_partials", "erased_identities.list_erased",
+        "erased_identities.count_erased", "event_retention.find_identities", "graph_rebuild.list_graphs", "kept_values.list_people_after",
+        "kept_values.find_due", "kept_values.list_values", "kept_values.drop_values", "namespaces.list_namespaces_of_erased", "people.list_people",
+        "people.list_ids", "people.count_people", "people.list_primaries", "people.count_primaries", "policies.has_records",
+        "policy_materialization.lock_people", "policy_materialization.delete_profiles_after", "search_candidates.find_people",
+        "search_candidates.find_by_events", "search_candidates.has_people", "tenants.empty_identity", "tenants.empty_identity_of_erased",
+        "tenants.empty_graph", "tenants.empty_tie", "tenants.empty_record", "tenants.empty_fragment", "tenants.empty_profile",
+        "tenants.empty_computed_partial", "tenants.empty_kept_value", "tenants.empty_event", "tenants.empty_event_resend",
+        "verification.list_identities", "verification.list_values", "verification.list_graphs", "verification.list_fragments",
+        "verification.list_profiles", "verification.find_stray_policy", "version_retention.find_last", "version_retention.list_versions",
+    },
+    "it goes by batches, whose facts are of anybody": {
+        "batch_removal.count_facts", "batch_removal.remove_resends", "batch_removal.find_identities_with_events", "batch_removal.find_events",
+        "batch_removal.find_records", "batch_removal.find_ties", "batch_removal.remove_records", "batch_removal.remove_ties",
+        "batches.complete_batches", "verification.count_facts_of_batches",
+    },
+    "it goes by keys that it finds first": {
+        "computed_partials.empty_changed", "erasure.read_unfinished", "erasure.list_marked", "erasure.count_facts", "erasure.count_related",
+        "erasure.remove_resends", "erasure.remove_records", "erasure.remove_ties", "erasure.forget_changes", "erasure_redaction.take_out_of_ties",
+        "erasure_verification.find_traces", "event_retention.remove_resends", "event_retention.remove_ties", "kept_values.remove_values",
+        "kept_values.forget_people", "kept_values.count_values", "profile_retention.list_expired", "profile_retention.remove_ties",
+        "resends.find_naming_events",
+    },
+    "it repeats no key where another table is looked into: to be written anew, or not run there": {
+        "events.list_events", "fragments.read_states", "graph_component.with_facts", "graph_rebuild.named_by_facts", "graph_union.note_first_events",
+        "profiles.read_fragments", "removal.remove_events", "resends.take_successors", "resends.take_events", "verification.list_stray_resends",
+        "version_retention.remove_versions",
+    },
+}  # fmt: skip
+"""Statements that ask every node though they are given one key of each kind, by the reason why."""
 
 SAMPLES = {
     "uuid": UUID(int=2**64),
@@ -200,3 +235,26 @@ async def test_a_cluster_refuses_no_statement_but_those_that_are_listed(module_d
     refused = {each.name for each in all_queries() if await is_refused(connection, each)}
     await connection.close()
     assert refused == set(NOT_YET)
+
+
+async def tasks_of(connection, statement):
+    """For how many shards each part of a statement's plan runs, given one key of each kind; none where it cannot be planned apart."""
+    parts = {**PARTS, **OWN.get(statement.name, {}), "lock": ""}
+    text = statement.with_rows(1) if statement.columns else statement.filled(**parts).sql
+    try:
+        prepared = await connection.prepare(text)
+        values = [sample(each.name) for each in prepared.get_parameters()]
+        plan = await connection.fetch(f"explain (costs off) {text}", *values)
+    except asyncpg.PostgresError:
+        return []
+    return [int(count) for row in plan for count in re.findall(r"Task Count: (\d+)", row[0])]
+
+
+@pytest.mark.skipif(not CLUSTER_URL, reason="GATEWAY_TEST_DATABASE_URL names no Citus cluster")
+async def test_a_statement_about_one_key_asks_one_node_or_stands_in_the_list_with_the_reason(module_dsn):
+    settings = {"jit": "off", "search_path": "gateway"}
+    connection = await asyncpg.connect(module_dsn, statement_cache_size=0, server_settings=settings)
+    asked = {each.name: await tasks_of(connection, each) for each in all_queries() if each.name not in NOT_YET}
+    await connection.close()
+    listed = set().union(*EVERYWHERE.values()) - set(NOT_YET)
+    assert {name for name, counts in asked.items() if max(counts, default=0) > 1} == listed

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain.ingest.resends import FIND_EVENTS
+from gateway.domain.ingest.resends import FIND_EVENTS, FIND_EVENTS_OF_CLUSTER
 from gateway.domain.ingest.validation import Reader
 from gateway.domain.views.check import Check, Piece
 from gateway.storage.queries import query
@@ -39,7 +39,8 @@ async def _duplicates(
     Of two that came in one call, the one that names the other may have stood before it.
     """
     keys = list(xids), [event_id] * len(xids)
-    rows = await check.tx.rows(FIND_EVENTS, check.scope.sandbox_id, dataset_id, *keys)
+    find = FIND_EVENTS_OF_CLUSTER if check.tx.is_distributed else FIND_EVENTS
+    rows = await check.tx.rows(find, check.scope.sandbox_id, dataset_id, *keys)
     reader = Reader(check.config, check.scope.sandbox, check.config.dataset(dataset_id))
     named = {row["xid"]: reader.named(orjson.loads(row["document"])) for row in rows}
     return [

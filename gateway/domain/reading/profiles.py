@@ -44,6 +44,7 @@ from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query
 
 READ_FRAGMENTS = query("profiles.read_fragments")
+READ_FRAGMENTS_OF_CLUSTER = query("profiles.read_fragments_of_cluster")
 READ_FRAGMENT_TIMES = query("profiles.read_fragment_times")
 READ_EVENT_ORIGINS = query("profiles.read_event_origins")
 
@@ -267,7 +268,8 @@ async def count_profiles(db: Database, scope: Scope, policy: MergePolicy) -> int
 async def read_fragments(db: Reader, scope: Scope, members: Sequence[tuple[UUID, ...]]) -> list[list[Fragment]]:
     """Read what the records of each person's members say, the newest first. Needs `profile:read`."""
     scope.require(Permission.PROFILE_READ)
-    rows = await db.rows(READ_FRAGMENTS, scope.sandbox_id, _all(members))
+    read = READ_FRAGMENTS_OF_CLUSTER if db.is_distributed else READ_FRAGMENTS
+    rows = await db.rows(read, scope.sandbox_id, _all(members))
     by_xid: dict[UUID, list[Fragment]] = {}
     for fragment in await in_time_slices(_fragment, rows):
         by_xid.setdefault(fragment.xid, []).append(fragment)

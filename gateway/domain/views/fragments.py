@@ -31,6 +31,7 @@ from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
 
 READ_STATES = query("fragments.read_states")
+READ_STATES_OF_CLUSTER = query("fragments.read_states_of_cluster")
 READ_VERSIONS = query("fragments.read_versions")
 WRITE_FRAGMENTS = query("fragments.write_fragments")
 DELETE_FRAGMENTS = query("fragments.delete_fragments")
@@ -90,7 +91,8 @@ async def read_states(tx: Session, scope: Scope, xids: Collection[UUID]) -> Reco
     """Read the state of every record of these identities, deleted ones included."""
     if not xids:
         return {}
-    return dict(await in_time_slices(_state, await tx.rows(READ_STATES, scope.sandbox_id, list(xids))))
+    read = READ_STATES_OF_CLUSTER if tx.is_distributed else READ_STATES
+    return dict(await in_time_slices(_state, await tx.rows(read, scope.sandbox_id, list(xids))))
 
 
 async def read_known(change: FactChange, xids: Iterable[UUID]) -> None:

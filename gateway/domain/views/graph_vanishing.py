@@ -5,9 +5,12 @@ from uuid import UUID
 
 from gateway.domain.rules.scope import Scope
 from gateway.storage.database import Session
-from gateway.storage.queries import query
+from gateway.storage.queries import part, query
 
-DROP_VANISHED = query("graph_vanishing.drop_vanished")
+DROP_VANISHED, DROP_VANISHED_OF_CLUSTER = (
+    query("graph_vanishing.drop_vanished").filled(vanished=part(f"graph_vanishing.{name}"))
+    for name in ("vanished", "vanished_of_cluster")
+)
 
 
 async def drop_vanished(tx: Session, scope: Scope, xids: Collection[UUID]) -> dict[UUID, tuple[UUID, ...]]:
@@ -15,5 +18,6 @@ async def drop_vanished(tx: Session, scope: Scope, xids: Collection[UUID]) -> di
 
     Contested graphs stay for a rebuild: their component has other people. Needs the exclusive lock of the sandbox's facts.
     """
-    rows = await tx.rows(DROP_VANISHED, scope.sandbox_id, list(xids)) if xids else []
+    drop = DROP_VANISHED_OF_CLUSTER if tx.is_distributed else DROP_VANISHED
+    rows = await tx.rows(drop, scope.sandbox_id, list(xids)) if xids else []
     return {row["profile_id"]: tuple(row["xids"]) for row in rows}
