@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,8 @@ import typer
 from gateway.cli.notes import notes
 from gateway.cli.options import DataDir, Host, run, settings_of
 from gateway.errors import BadInput
+from gateway.postgres.account import server_account
+from gateway.postgres.directories import claim_data_directory
 from gateway.server import process
 from gateway.server.edge.app import create_edge
 from gateway.server.edge.deployment import EdgeDeployment, open_edge
@@ -46,9 +49,15 @@ def edge(
     """
     code = _code(data_center)
     settings = settings_of(host=host, port=port, data_dir=data_dir)
-    if data_dir is None:
-        settings = settings.model_copy(update={"data_dir": settings.data_dir / "edges" / code})
+    if data_dir is None and settings.edge_database_url is None:
+        settings = settings.model_copy(update={"data_dir": own_place(settings.data_dir, code)})
     run(_edge(settings, code, _address(listen)))
+
+
+def own_place(data_dir: Path, code: str) -> Path:
+    """Return the directory of an edge inside the gateway's data directory, which is made fit for a hub, too. Raises ClusterError."""
+    claim_data_directory(data_dir, server_account())
+    return data_dir / "edges" / code
 
 
 async def _edge(settings: Settings, data_center: str, listen: tuple[str, int] | None) -> None:

@@ -1,8 +1,9 @@
 """What a real edge answers when no hub is there any more: the table of the documents, cell by cell; and what it does when it is killed."""
 
 import asyncio
+import os
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import asyncpg
 import httpx
@@ -29,6 +30,9 @@ from gateway.domain.edges.sandboxes import DeliveredRevocation
 from gateway.storage.database import Database
 
 SHOP, CART = projection(0, []).configuration_id, projection(0, [], number=2).configuration_id
+PID = os.getpid()
+HOST, PORT = f"127.{64 + (PID >> 16 & 63)}.{PID >> 8 & 255}.{PID & 255 or 1}", 5_433
+"""Where nobody else of this machine listens."""
 HELD = {
     ("shop", "held"): "3 h",
     ("cart", "held"): "5 min",
@@ -39,15 +43,14 @@ HELD = {
 
 @dataclass
 class Edge:
-    """A real edge, and connections to its store: as a hub delivers, and as its owner."""
+    """A real edge, and the addresses of its store: at which a hub delivers by TCP, and its owner's, by the socket."""
 
     process: Server
     address: str
-    clients: list[httpx.AsyncClient] = field(default_factory=list)
 
     @property
     def owner(self):
-        return self.address.replace("gateway_hub@", "gateway@")
+        return f"postgresql://gateway@/gateway?host={self.process.data_dir / 'socket'}&port={PORT}"
 
     async def get(self, configuration, value, **options):
         given = {"headers": headers()} | options
@@ -70,13 +73,14 @@ def place():
 
 def started(place):
     env = environment(GATEWAY_EDGE_WAIT_SECONDS="60")
-    return server(place / "data", "--data-center", "VA6", command="edge", env=env)
+    return server(place / "data", "--data-center", "VA6", "--listen", f"{HOST}:{PORT}", command="edge", env=env)
 
 
 def address_of(process):
-    line = process.process.stdout.readline()
-    assert line.startswith("hubs deliver to VA6="), line
-    return line.removeprefix("hubs deliver to VA6=").strip()
+    """The address that an edge prints, with the password that it keeps."""
+    address = f"postgresql://gateway_hub@{HOST}:{PORT}/gateway"
+    assert process.process.stdout.readline() == f"hubs deliver to VA6={address}\n"
+    return address.replace("@", f":{(process.data_dir / 'hub.password').read_text().strip()}@")
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +193,15 @@ async def test_a_page_in_a_browser_sees_with_a_bound_token_its_one_projection_an
     assert (await edge.get("cart", "old", headers=wrong)).status_code == 403
     own = {"authorization": bound["authorization"], "x-api-key": API_KEY, "x-gw-ims-org-id": str(ORGANIZATION)}
     assert (await edge.get("cart", "old", headers=own)).status_code == 200
+
+
+async def test_by_tcp_comes_only_the_role_of_hubs_and_only_with_its_password(edge):
+    connection = await asyncpg.connect(edge.address)
+    assert await connection.fetchval("select current_user") == "gateway_hub"
+    await connection.close()
+    for address in (f"gateway_hub:wrong@{HOST}:{PORT}", f"gateway@{HOST}:{PORT}"):
+        with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+            await asyncpg.connect(f"postgresql://{address}/gateway")
 
 
 async def test_an_edge_that_was_killed_serves_what_it_had(place, edge):
