@@ -1,5 +1,5 @@
 -- For wrk: the requests of a file in turn, each made once beforehand, so that asking costs next to nothing.
--- Arguments: a file of headers, one `name: value` a line, and a file of bodies, one a line.
+-- Arguments: a file of headers, one `name: value` a line, and a file of bodies, one a line; a line that begins with a slash is an address to GET.
 
 local requests, turn = {}, 0
 
@@ -9,7 +9,7 @@ function init(arguments)
     wrk.headers[name] = value
   end
   for body in io.lines(arguments[2]) do
-    requests[#requests + 1] = wrk.format("POST", nil, nil, body)
+    requests[#requests + 1] = body:sub(1, 1) == "/" and wrk.format("GET", body) or wrk.format("POST", nil, nil, body)
   end
 end
 
