@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from gateway.cli.notes import notes
 from gateway.errors import GatewayError
-from gateway.runtime.garbage_collection import collect_rarely
+from gateway.runtime.garbage_collection import no_garbage
 
 COMMANDS = (
     *("serve", "edge", "demo", "worker", "jobs", "attributes", "token", "key", "ingest"),
@@ -40,7 +40,8 @@ class Commands(TyperGroup):
 
 def _imported(name: str) -> Any:
     """Return the command of this name; one with commands of its own is the `Typer` of that name in its module."""
-    found = getattr(import_module(f"gateway.cli.{name}"), name)
+    with no_garbage():
+        found = getattr(import_module(f"gateway.cli.{name}"), name)
     if isinstance(found, typer.Typer):
         return typer.main.get_command(found)
     command = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode="markdown")
@@ -83,7 +84,6 @@ def gateway(
 
 def main() -> None:
     """Run the program `gateway`. An error of ours ends it with exit code 1 and a sentence on stderr."""
-    collect_rarely()  # nothing that an import makes is garbage
     try:
         app()
     except GatewayError as error:

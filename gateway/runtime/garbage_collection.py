@@ -34,6 +34,17 @@ def collect_rarely() -> None:
     gc.set_threshold(COLLECT_AFTER_OBJECTS, 2, 5)
 
 
+@contextmanager
+def no_garbage() -> Iterator[None]:
+    """Collect nothing as long as the block lasts, as what it makes is kept, such as modules; then collect rarely."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        collect_rarely()
+
+
 class Garbage:
     """Decides when a process collects: after every COLLECT_AFTER_BYTES that pass through it, and after more new objects while documents are in use."""
 

@@ -48,6 +48,16 @@ def test_a_command_loads_only_what_it_needs(arguments, unneeded):
     assert result.stdout.splitlines()[-1] == "[]", result.stderr
 
 
+def test_no_garbage_is_looked_for_while_a_command_is_imported():
+    noted = "import gc, traceback; seen = []; names = lambda: {one.name for one in traceback.extract_stack()}"
+    watched = "gc.callbacks.append(lambda *_: seen.append(1) if '_imported' in names() else None)"
+    loaded = "import sys; sys.argv[0] = 'gateway'; from gateway.cli import app; app(standalone_mode=False)"
+    told = "print(gc.isenabled(), len(seen), 'gateway.cli.ingest' in sys.modules)"
+    program = [*GATEWAY[:1], "-c", f"{noted}; {watched}; {loaded}; {told}"]
+    result = gateway("ingest", "--help", program=program)
+    assert result.stdout.splitlines()[-1] == "True 0 True", result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
