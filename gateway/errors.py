@@ -268,6 +268,7 @@ CONSTRAINTS: Mapping[str, tuple[type[UserFault], str, tuple[str, ...]]] = {
     "xdm_schema_title_key": (Taken, "There is a schema with this title already.", ("title",)),
     "dataset_name_key": (Taken, "There is a dataset of this name already.", ("name",)),
     "dataset_schema_fkey": (NotFound, "There is no schema with this id.", ("schemaId",)),
+    "preview_report_policy_fkey": (NotFound, "The merge policy has just been deleted.", ()),
     "batch_dataset_fkey": (NotFound, "There is no dataset with this id.", ("datasetId",)),
     "ingest_error_batch_fkey": (NotFound, "The batch has just been deleted.", ("batchId",)),
     "merge_policy_name_key": (Taken, "There is a policy of this name already.", ("name",)),

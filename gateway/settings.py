@@ -249,6 +249,13 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         description="How many days an index for searches, or the values of a computed attribute, are kept that no search uses.",
     )
+    preview_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
+        365,
+        ge=0,
+        le=36_500,
+        allow_inf_nan=False,
+        description="How many days the daily report of a preview can be read.",
+    )
     computed_attributes: Annotated[int, Limit("attributes")] = Field(
         25, ge=1, le=ATTRIBUTES, description="Computed attributes of a sandbox that may be published."
     )

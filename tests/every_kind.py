@@ -103,6 +103,7 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     JobKind.BACKFILL_COMPUTED_ATTRIBUTE: ONCE
     | {"configuration.read_version", "expressions.read_instant", "appending.stamp"},
     JobKind.EXPIRE_COMPUTED_PARTIALS: AGAIN | {"configuration.read_version", "computed_partials.expire_partials"},
+    JobKind.REPORT_PREVIEWS: AGAIN | {"configuration.read_version"},
 }
 """The last statement before each commit of a kind of job."""
 
@@ -152,6 +153,11 @@ def small_pieces() -> Iterator[None]:
     finally:
         for module, name, size in large:
             setattr(module, name, size)
+
+
+def in_half_a_year() -> datetime:
+    """Return a noon at which a job of each kind has something to do: half an hour later it is the same day."""
+    return (datetime.now(UTC) + timedelta(days=200)).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 def statement(text: str) -> Query:

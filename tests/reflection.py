@@ -42,7 +42,7 @@ LIMITS = Limits(document_bytes=10**7, tokens=10**6, depth=99, aliases=10**6, sel
 
 KIND_OF = {
     "datasetId": "Dataset", "datasetIds": "dataset of events", "order": "Dataset", "schemaId": "XdmSchema", "batchId": "Batch",
-    "mergePolicyId": "MergePolicy", "xid": "xid", "IngestEventsInput.datasetId": "dataset of events",
+    "mergePolicyId": "MergePolicy", "profilePreview.mergePolicyId": "kept policy", "xid": "xid", "IngestEventsInput.datasetId": "dataset of events",
     "node.id": "any", "nodes.ids": "any", "dataset.id": "Dataset", "batch.id": "Batch", "mergePolicy.id": "MergePolicy", "base": "MergePolicy",
     "schema.id": "XdmSchema", "identityNamespace.id": "IdentityNamespace", "sandbox.id": "Sandbox", "dataset.name": "title",
     "schema.title": "title", "identityNamespace.code": "title", "mergePolicy.name": "policy",
@@ -120,6 +120,7 @@ async def furnished(world: World, mark: str, operations: Operations | None = Non
         "IdentityNamespace": global_id("IdentityNamespace", scope.sandbox_id, 10_000_001),
         "IngestionWarning": warning["id"],
         "MergePolicy": global_id("MergePolicy", policy.policy_id),
+        "kept policy": global_id("MergePolicy", config.default_policy.policy_id),
         "Profile": found["profile"]["id"],
         "ProjectionConfiguration": global_id("ProjectionConfiguration", projection.configuration_id),
         "ProjectionDestination": global_id("ProjectionDestination", projection.settings.destination_id),

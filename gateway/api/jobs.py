@@ -68,6 +68,7 @@ class SystemJobType(StrEnum):
     EXPIRE_SEARCH_INDEXES = "EXPIRE_SEARCH_INDEXES"
     EXPIRE_COMPUTED_PARTIALS = "EXPIRE_COMPUTED_PARTIALS"
     REFRESH_KEPT_VALUES = "REFRESH_KEPT_VALUES"
+    REPORT_PREVIEWS = "REPORT_PREVIEWS"
 
 
 described(
@@ -92,6 +93,7 @@ described(
     EXPIRE_VERSIONS="Ends the time in which batches of records can be reverted, and removes versions of records that were replaced before.",
     BUILD_SEARCH_INDEX="Makes an index for searches, which somebody or a search asked for.",
     REFRESH_KEPT_VALUES="Brings the values of computed attributes that searches read up to date, tells of those whose window has slid, and drops those that no search read for some weeks.",
+    REPORT_PREVIEWS="Keeps the report of the day of `profilePreview` for each merge policy that keeps profiles, and removes old ones.",
     EXPIRE_SEARCH_INDEXES="Drops indexes for searches that no search used for some weeks, that were deleted, or whose field is gone.",
     EXPIRE_COMPUTED_PARTIALS="Drops what is kept for computed attributes of times that no look-back reaches any more, and starts jobs that "
     "read the past for attributes of which nothing is kept yet.",

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any, Final, NewType, TypeVar
 
@@ -28,6 +28,8 @@ _TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 )  # what Python reads beyond RFC 3339 stays out: dates alone, week numbers, times without a zone
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
 
 def _printed(at: datetime | str) -> str:
     """Return RFC 3339 in UTC with milliseconds. Inside a document a time is text already, normalized when it was stored."""
@@ -41,6 +43,15 @@ def _read_timestamp(value: Any) -> datetime:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise GraphQLError(f"There is no such time: {error}.") from error
+
+
+def _read_date(value: Any) -> date:
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        raise GraphQLError("A day is written as in RFC 3339: 2026-01-02.")
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise GraphQLError(f"There is no such day: {error}.") from error
 
 
 def _read_long(value: Any) -> int:
@@ -75,6 +86,13 @@ SCALARS: Final[Mapping[object, Any]] = {
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=_printed,
         parse_value=_read_timestamp,
+    ),
+    date: strawberry.scalar(
+        name="Date",
+        description="A day as in RFC 3339: `2026-01-02`.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
+        serialize=date.isoformat,
+        parse_value=_read_date,
     ),
     JSON: strawberry.scalar(
         name="JSON",

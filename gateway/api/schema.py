@@ -43,6 +43,7 @@ from gateway.api.manual_links import LinkingMutation
 from gateway.api.namespaces import NAMESPACES, NamespaceMutation, NamespaceQuery
 from gateway.api.nodes import Node, Reader, read_nodes
 from gateway.api.policies import POLICIES, PolicyMutation, PolicyQuery
+from gateway.api.previews import PreviewQuery
 from gateway.api.profiles import ProfileQuery, read_profiles
 from gateway.api.projection_configurations import (
     PROJECTIONS,
@@ -119,6 +120,7 @@ class Query(
     NamespaceQuery,
     PolicyQuery,
     DiffQuery,
+    PreviewQuery,
     ComputedAttributeQuery,
     ExpressionQuery,
     AttributePreviewQuery,

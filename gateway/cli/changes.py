@@ -12,11 +12,10 @@ import typer
 
 from gateway.api.changes import listing
 from gateway.cli.options import DataDir, run, settings_of
-from gateway.domain.config.configuration import Configuration, Configurations
-from gateway.domain.config.policies import MergePolicy
+from gateway.cli.policies import PolicyName, policy_named
+from gateway.domain.config.configuration import Configurations
 from gateway.domain.reading.changes import ProfileChange, iterate_changes
 from gateway.domain.rules.keyset import MAX_PAGE_SIZE
-from gateway.errors import NotFound
 from gateway.projection.evaluate import printed
 from gateway.runtime.descriptors import wait_writable
 from gateway.server.deployment import open_deployment
@@ -30,9 +29,7 @@ def changes(
     after: Annotated[
         str | None, typer.Option(help="Cursor of the last change that was read; else from the oldest one kept.")
     ] = None,
-    policy: Annotated[
-        str | None, typer.Option(help="Name of the merge policy to see people by; else the default one.")
-    ] = None,
+    policy: PolicyName = None,
     data_dir: DataDir = None,
 ) -> None:
     """Print what happened to people, as JSON lines.
@@ -54,7 +51,7 @@ async def _print(
 ) -> None:
     async with open_deployment(settings) as deployment:
         scope, db = await deployment.scope(sandbox), deployment.db
-        seen_by = _policy(await Configurations().read(db, scope), policy)
+        seen_by = policy_named(await Configurations().read(db, scope), policy)
         listed = listing(scope.sandbox_id)
         asked = listed.window(MAX_PAGE_SIZE, after)
         async for page in iterate_changes(db, scope, seen_by, asked, follow=follow):
@@ -87,12 +84,3 @@ def _line(change: ProfileChange, cursor: str) -> bytes:
         "formerProfileIds": list(map(str, change.former_profile_ids)),
     }
     return orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _policy(config: Configuration, name: str | None) -> MergePolicy:
-    if name is None:
-        return config.default_policy
-    found = next((each for each in config.policies.values() if each.settings.name == name), None)
-    if found is None:
-        raise NotFound(f"The sandbox has no merge policy {name!r}.")
-    return found

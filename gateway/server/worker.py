@@ -27,6 +27,7 @@ from gateway.domain.operations import (
     kept_values,
     partial_retention,
     policy_materialization,
+    preview_reports,
     profile_retention,
     sandbox_regrouping,
     search_indexing,
@@ -78,6 +79,7 @@ def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
         JobKind.EXPIRE_COMPUTED_PARTIALS: partial_retention.expire_computed_partials,
         JobKind.EXPIRE_SEARCH_INDEXES: partial(search_indexing.expire_search_indexes, days=settings.search_index_days),
         JobKind.REFRESH_KEPT_VALUES: partial(kept_values.refresh_kept_values, days=settings.search_index_days),
+        JobKind.REPORT_PREVIEWS: partial(preview_reports.report_previews, days=settings.preview_days),
     }
 
 

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Self, TypeAlias, TypeVar
 
 from gateway.errors import Timeout, Unavailable
-from gateway.storage.connections import SETTINGS_ON_A_CLUSTER, connect_apart, open_first, open_to_alter
+from gateway.storage.connections import GRACE_SECONDS, SETTINGS_ON_A_CLUSTER, connect_apart, open_first, open_to_alter
 from gateway.storage.faults import OPENING, leaves_sound, opening_failed, run_translated, run_unless_lost
 from gateway.storage.listener import Listener, Waiter
 from gateway.storage.notifications import Channel, Notifications
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 ANALYZE = query("maintenance.analyze")
 IS_DISTRIBUTED = query("maintenance.is_distributed")
-LIFT_TIME_LIMIT = query("maintenance.lift_time_limit")
+LIMIT_TIME = query("maintenance.limit_time")
 NOTIFY = query("maintenance.notify")
 
 ROWS_PER_STATEMENT = (
@@ -58,8 +58,12 @@ class Session:
 
     async def lift_time_limit(self) -> None:
         """Allow each statement a day, until the transaction ends."""
-        self._seconds = DAY_SECONDS
-        await self.value(LIFT_TIME_LIMIT)
+        await self.limit_time(DAY_SECONDS)
+
+    async def limit_time(self, seconds: float) -> None:
+        """Allow each statement so many seconds, until the transaction ends."""
+        self._seconds = seconds + GRACE_SECONDS
+        await self.value(LIMIT_TIME, f"{max(1, round(seconds * 1_000))}")
 
     async def rows(self, query: Query, *args: Any) -> list[Any]:
         """Run a statement and return all of its rows."""

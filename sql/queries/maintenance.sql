@@ -8,9 +8,9 @@ select split_part(current_setting('server_version'), ' ', 1);
 -- Tell whether tables may be spread over the nodes of a Citus cluster.
 select exists (select 1 from pg_extension where extname = 'citus');
 
--- name: lift_time_limit() -> value
--- Lift the statement timeout until the transaction ends: to empty a large sandbox takes longer.
-select set_config('statement_timeout', '0', true);
+-- name: limit_time(milliseconds) -> value
+-- Let statements take so long until the transaction ends: to empty a large sandbox takes longer than others may.
+select set_config('statement_timeout', $1, true);
 
 -- name: notify(channels) -> rows
 -- Send a notification on each channel. It need not survive a crash of the server, so its commit waits for no disk.

@@ -70,3 +70,16 @@ create table gateway.profile (
   modified_at timestamptz not null,                                               -- latest ingestion of the fragments in it
   primary key (sandbox_id, policy_id, profile_id)
 ) with (fillfactor = 75);
+
+-- The report of a day: what a preview counted then, as gateway/domain/reading/previews.py has it. Counts alone.
+create table gateway.preview_report (
+  sandbox_id       bigint not null,
+  policy_id        uuid not null,
+  day              date not null,                                                 -- in UTC
+  taken_at         timestamptz not null,
+  last_document_at timestamptz,                                                   -- when the newest of the documents that were stored came in; null: there were none
+  data             json not null,
+  people           json not null,
+  primary key (sandbox_id, policy_id, day),
+  constraint preview_report_policy_fkey foreign key (sandbox_id, policy_id) references gateway.merge_policy on delete cascade
+);

@@ -24,7 +24,7 @@ OPENED_BY = {
     **dict.fromkeys(("systemJobs", "systemJob"), ANY),
     **dict.fromkeys(("createSystemJob", "cancelSystemJob", "liftErasure"), RUN_JOBS),
     "erasedIdentities": PEOPLE | RUN_JOBS,
-    **dict.fromkeys(("diffMergePolicies", "issueProjectionToken"), PEOPLE),
+    **dict.fromkeys(("diffMergePolicies", "issueProjectionToken", "profilePreview"), PEOPLE),
     "verifyErasure": PEOPLE | RUN_JOBS,
     **dict.fromkeys(("simulateIdentityGraph", "checkExpression"), CONFIGURATION),
     **dict.fromkeys(("linkIdentities", "unlinkIdentities"), SEND),

@@ -68,7 +68,7 @@ FIXED: dict[str, list[Any]] = {
 GARBAGE_OF: dict[str, list[Any]] = {
     "ID": ["x", "", "dataset_AAAAAAAAAAAAAAAAAAAAAA", "00000000-0000-0000-0000-000000000000", 7],
     "String": ["", "x", "ä\u0000", "x" * 300], "Int": [0, -(2**31), 2**31 - 1], "Float": [0.5, 3], "Boolean": [True, False],
-    "DateTime": ["", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59Z"], "Duration": ["", "P7D", "P1Y2M", "-P1D"], "Long": [2**63 - 1, 0], "JSON": [{"a": [1, None]}, "x", 1e300],
+    "DateTime": ["", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59Z"], "Duration": ["", "P7D", "P1Y2M", "-P1D"], "Date": ["2026-02-01", "2026-02-30", "0001-01-01"], "Long": [2**63 - 1, 0], "JSON": [{"a": [1, None]}, "x", 1e300],
 }  # fmt: skip
 
 

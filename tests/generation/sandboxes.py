@@ -49,6 +49,7 @@ SCALARS = {
     "Long": st.integers(0, 9).map(nodes.Int),
     "DateTime": st.just(nodes.String("2026-01-02T03:04:05Z")),
     "Duration": st.just(nodes.String("P30D")),
+    "Date": st.just(nodes.String("2026-01-02")),
 }
 """Values of the gateway's own scalars, for hypothesis-graphql."""
 

@@ -12,12 +12,23 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from data_directories import initialize
-from every_kind import HANDLERS, OF_INDEXES, contents, copies, differences, patterns, small_pieces, statement, worked
+from every_kind import (
+    HANDLERS,
+    OF_INDEXES,
+    contents,
+    copies,
+    differences,
+    in_half_a_year,
+    patterns,
+    small_pieces,
+    statement,
+    worked,
+)
 from places import reachable_directory
 from program import environment, server
 
@@ -102,7 +113,7 @@ async def test_jobs_end_as_if_nothing_had_been_when_server_and_postgres_are_kill
         return await Database.connect(cluster.dsn(), size=2)
 
     db = await Database.connect(cluster.dsn(), size=2)
-    moment = datetime.now(UTC) + timedelta(days=200)
+    moment = in_half_a_year()
     with small_pieces():
         made = await patterns(db)
         unharmed = {(await copies(db, made[kind], 1))[0]: kind for kind in HANDLERS}

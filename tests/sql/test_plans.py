@@ -16,7 +16,7 @@ from gateway.domain.config.configuration import KeptPartial
 from gateway.domain.facts import batch_lists, ingest_errors
 from gateway.domain.operations import erased_identities, erasure
 from gateway.domain.operations.removal import REMOVAL_PARTS
-from gateway.domain.reading import computed_partials, events, people_statements, search
+from gateway.domain.reading import computed_partials, events, people_statements, previews, search
 from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
 from gateway.domain.rules.buckets import size_of_buckets
 from gateway.domain.rules.durations import Duration
@@ -148,6 +148,8 @@ def filled(statement):
     if statement.name in PARTIALS:
         made, values = PARTIALS[statement.name](KEPT)
         return made.sql, len(values)
+    if statement is previews.COUNT_PEOPLE:
+        return previews.COUNTING[search.IdentityGraphType.PDG].sql, 0
     return statement.filled(**(PARTS | OWN.get(statement.name, {}))).sql, 0
 
 

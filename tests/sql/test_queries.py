@@ -39,6 +39,12 @@ OWN = {
     "graph_vanishing.drop_vanished": {"vanished": part("graph_vanishing.vanished")},
     "erasure_redaction.read_versions": {"versions": part("erasure_redaction.by_record")},
     "kept_values.forget_people": {"lock": "for update of v"},
+    "previews.count_people": {
+        "person": "i.profile_id",
+        "members": part("previews.graphs"),
+        "numbered_datasets": fill(part("previews.numbered"), key="dataset_id"),
+        "numbered_namespaces": fill(part("previews.numbered"), key="namespace_id"),
+    },
     "computed_partials.make_some": WITHIN,
 }
 """What stands in the braces of one statement alone."""

@@ -24,7 +24,7 @@ from gateway.domain.work.audit import Subject
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.locks import lock_exclusive
-from gateway.errors import Conflict, Invalid, NotFound, Taken
+from gateway.errors import BadInput, Conflict, Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
@@ -86,6 +86,13 @@ class MergePolicy(Edited):
     def is_materialized(self) -> bool:
         """Whether its profiles are stored merged, or a job is storing them."""
         return self.settings.is_materialized
+
+    def require_kept(self, what: str) -> None:
+        """Raise BadInput unless its profiles are stored, or being stored; `what` needs that."""
+        if not self.is_materialized:
+            raise BadInput(
+                f"{what} needs a merge policy that keeps its profiles: the default one, or the one that is active on the edge. Make this policy one of them, or leave `mergePolicyId` out."
+            )
 
 
 DEFAULT = PolicySettings(

@@ -214,7 +214,7 @@ async def list_projected(
     return page_of_rows([Found(None, *_read_row(row, way.projection, 1)) for row in rows], asked)
 
 
-async def count_people(db: Database, scope: Scope, graph: IdentityGraphType = IdentityGraphType.PDG) -> int:
+async def count_people(db: Reader, scope: Scope, graph: IdentityGraphType = IdentityGraphType.PDG) -> int:
     """Count the people that there are. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     count: int = await db.value(COUNT if graph is IdentityGraphType.PDG else COUNT_PRIMARIES, scope.sandbox_id)

@@ -62,10 +62,7 @@ async def check_search(db: Database, scope: Scope, policy: MergePolicy) -> None:
 
     Raises BadInput for one that keeps no profiles, and Unavailable while they are being merged, which tells how far that is.
     """
-    if not policy.is_materialized:
-        raise BadInput(
-            "`where` needs a merge policy that keeps its profiles: the default one, or the one that is active on the edge. Make this policy one of them, or leave `mergePolicyId` out."
-        )
+    policy.require_kept("`where`")
     if policy.status is PolicyStatus.BUILDING:
         jobs = await read_jobs(db, scope, [policy.job_id]) if policy.job_id else []
         found = "".join(f" {each.done:,} of {each.total:,} people are done." for each in jobs if each and each.total)

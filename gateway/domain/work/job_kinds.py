@@ -31,6 +31,7 @@ class JobKind(StrEnum):
     BACKFILL_COMPUTED_ATTRIBUTE = "BACKFILL_COMPUTED_ATTRIBUTE"
     EXPIRE_COMPUTED_PARTIALS = "EXPIRE_COMPUTED_PARTIALS"
     REFRESH_KEPT_VALUES = "REFRESH_KEPT_VALUES"
+    REPORT_PREVIEWS = "REPORT_PREVIEWS"
 
 
 class Equal(StrEnum):
@@ -139,4 +140,5 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
     ),
     JobKind.EXPIRE_COMPUTED_PARTIALS: _recurring(timedelta(days=1), is_long=True),
     JobKind.REFRESH_KEPT_VALUES: _recurring(timedelta(hours=1), is_long=True),
+    JobKind.REPORT_PREVIEWS: _recurring(timedelta(hours=1), is_long=True),
 }

@@ -78,7 +78,7 @@ STORES: Final = (
                 "identity_settings",
             ),
             *("xdm_schema", "dataset", "batch", "merge_policy", "search_index", "computed_attribute", "kept_attribute"),
-            *("projection_destination", "projection_configuration"),
+            *("projection_destination", "projection_configuration", "preview_report"),
         )
     ),
     Store("migration", StoreKind.DATABASE),

@@ -183,7 +183,7 @@ def agree(pair, requests, answers, expected):
 async def test_operations_at_once_are_answered_as_one_by_one(pairs, is_one_caller):
     for pair in pairs:
         scope = await pair.stock.scope()
-        requests = many(pair, 120, "diffMergePolicies")
+        requests = many(pair, 120, "diffMergePolicies|profilePreview")
         expected = [await pair.stock.operations.run(scope, request) for request in requests]
         answers = await at_once(pair, requests, scope if is_one_caller else None)
         agree(pair, requests, answers, expected)
@@ -202,7 +202,9 @@ async def test_the_schema_may_change_while_operations_run(db):
     world = await World.create(db, "custom")
     await customize(world)
     pair = await Pair.of(replace(world, configurations=Configurations()))
-    requests = many(pair, 60, "diffMergePolicies|[sS]chema|sdl|auditLog")  # which tell of the change
+    requests = many(
+        pair, 60, "diffMergePolicies|profilePreview|[sS]chema|sdl|auditLog"
+    )  # which tell of the change or of the moment
     expected = [await pair.stock.operations.run(await pair.stock.scope(), request) for request in requests]
     for number in range(4):
         fields = CUSTOM | {f"new{each}": {"type": "string"} for each in range(number + 1)}

@@ -29,12 +29,12 @@ class Meter:
 
     def run(self, load: Load, seconds: int, connections: int) -> Measured:
         """Run the load, and meter it."""
-        before = self._read()
+        before = self.read()
         measured = load.run(seconds, connections)
-        own, postgres = (1000 * (b - a) / measured.requests for a, b in zip(before, self._read(), strict=True))
+        own, postgres = (1000 * (b - a) / measured.requests for a, b in zip(before, self.read(), strict=True))
         return replace(measured, own=own, postgres=postgres)
 
-    def _read(self) -> tuple[float, float]:
+    def read(self) -> tuple[float, float]:
         """Seconds of both."""
         served = (PROCESSES / f"{self.postmaster}/task/{self.postmaster}/children").read_text().split()
         return _seconds(self.pid), _seconds(self.postmaster, ended=True) + sum(map(_seconds, map(int, served)))

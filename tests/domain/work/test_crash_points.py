@@ -4,10 +4,20 @@ Each kind of job has its commit points listed in `every_kind`, by the last state
 and so does a commit at a new place.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from every_kind import COMMIT_POINTS, HANDLERS, contents, copies, differences, patterns, small_pieces, worked
+from every_kind import (
+    COMMIT_POINTS,
+    HANDLERS,
+    contents,
+    copies,
+    differences,
+    in_half_a_year,
+    patterns,
+    small_pieces,
+    worked,
+)
 
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_own_scope
@@ -31,7 +41,8 @@ def dsn(module_dsn):
 
 @pytest.mark.parametrize("kind", HANDLERS)
 async def test_a_job_whose_worker_is_killed_after_any_commit_ends_as_if_it_had_not_been(kind, waiting, db, later):
-    then, after = await later(timedelta(days=200)), await later(timedelta(days=200, minutes=30))
+    passed = in_half_a_year() - datetime.now(UTC)
+    then, after = await later(passed), await later(passed + timedelta(minutes=30))
     (unharmed,) = await copies(db, waiting[kind], 1)
     committed = await worked(then, [kind])
     assert {point for points in committed.values() for point in points} == COMMIT_POINTS[kind]
