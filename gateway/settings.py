@@ -140,6 +140,10 @@ Seconds = Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False), Limi
 """A duration of a millisecond to a day."""
 
 
+Days = Annotated[float, Field(le=36_500, allow_inf_nan=False), Limit("milliseconds", 86_400_000)]
+"""A number of days, up to a century."""
+
+
 class TokenIssuer(BaseModel):
     """Another issuer of tokens: its public keys are fetched from `jwks_url`, and only these algorithms are accepted."""
 
@@ -222,40 +226,24 @@ class Settings(BaseModel):
         le=100,
         description="Jobs on everybody, such as building a merge policy, that one process does at once.",
     )
-    job_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
-        30, ge=0, le=36_500, allow_inf_nan=False, description="How many days jobs that ended can be seen."
-    )
-    error_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
+    job_days: Days = Field(30, ge=0, description="How many days jobs that ended can be seen.")
+    error_days: Days = Field(
         30,
         ge=0,
-        le=36_500,
-        allow_inf_nan=False,
         description="How many days refused documents are kept with what is wrong with them, and warnings since they were last raised.",
     )
-    revert_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
+    revert_days: Days = Field(
         30,
         ge=1,
-        le=36_500,
-        allow_inf_nan=False,
         description="How many days complete batches of records can be reverted; then versions that they replaced are kept no longer.",
     )
-    change_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
-        7, ge=0.01, le=36_500, allow_inf_nan=False, description="How many days changes of people can be followed."
-    )
-    search_index_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
+    change_days: Days = Field(7, ge=0.01, description="How many days changes of people can be followed.")
+    search_index_days: Days = Field(
         30,
         ge=1,
-        le=36_500,
-        allow_inf_nan=False,
         description="How many days an index for searches, or the values of a computed attribute, are kept that no search uses.",
     )
-    preview_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
-        365,
-        ge=0,
-        le=36_500,
-        allow_inf_nan=False,
-        description="How many days the daily report of a preview can be read.",
-    )
+    preview_days: Days = Field(365, ge=0, description="How many days the daily report of a preview can be read.")
     computed_attributes: Annotated[int, Limit("attributes")] = Field(
         25, ge=1, le=ATTRIBUTES, description="Computed attributes of a sandbox that may be published."
     )
