@@ -10,7 +10,7 @@ A document has what validation lets in: values of the types that the union of al
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -318,6 +318,28 @@ def replaced(node: Node, changed: Callable[[Any], Any]) -> Node:  # noqa: PLR091
     return node
 
 
+def slotted(given: Any, values: list[Any]) -> Any:
+    """Return what may depend on a request with slots in place of the values of conditions, which are added to `values`."""
+    return _revalued(given, lambda own: tuple(_slot(each, values) for each in own))
+
+
+def _slot(value: Any, values: list[Any]) -> Slot:
+    values.append(value)
+    return Slot(len(values) - 1)
+
+
+def _revalued(given: Any, change: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> Any:
+    match given:
+        case Predicate():
+            return replace(given, values=change(given.values))
+        case tuple():
+            return tuple(_revalued(each, change) for each in given)
+        case Rows():
+            filter_, after, before = (_revalued(each, change) for each in (given.filter, given.after, given.before))
+            return replace(given, filter=filter_, after=after, before=before)
+    return given
+
+
 @dataclass(frozen=True)
 class Projection:
     """What is read of each record of a source: `parts` as JSON texts, and columns in `raw` as they are. Hashed once.
@@ -346,26 +368,13 @@ class Projection:
     def structure(self) -> tuple["Projection", tuple[Any, ...]]:
         """The projection with slots for the values of conditions, which has the same SQL, and these values by the places of the slots."""
         values = list[Any]()
+        parts = tuple(replaced(part, lambda given: slotted(given, values)) for part in self.parts)
+        return (replace(self, parts=parts).as_structure(), tuple(values)) if values else (self, ())
 
-        def slotted(given: Any) -> Any:
-            match given:
-                case Predicate():
-                    first = len(values)
-                    values.extend(given.values)
-                    return replace(given, values=tuple(map(Slot, range(first, len(values)))))
-                case tuple():
-                    return tuple(map(slotted, given))
-                case Rows():
-                    filter_, after, before = map(slotted, (given.filter, given.after, given.before))
-                    return replace(given, filter=filter_, after=after, before=before)
-            return given
-
-        parts = tuple(replaced(part, slotted) for part in self.parts)
-        if not values:
-            return self, ()
-        structure = replace(self, parts=parts)
-        vars(structure)["structure"] = structure, ()  # slots have no slots
-        return structure, tuple(values)
+    def as_structure(self) -> "Projection":
+        """Return the projection as its own structure: slots have no slots."""
+        vars(self)["structure"] = self, ()
+        return self
 
     @cached_property
     def is_in_store(self) -> bool:
@@ -382,3 +391,25 @@ class Projection:
     def page_size(self) -> int:
         """The number of records on all pages of one record together."""
         return sum(node.rows.size for node in self.nodes if isinstance(node, Page))
+
+
+class FilledProjection(Projection):
+    """A projection of a structure and the values for its slots. Statements look at no more of it; its parts are made where they are evaluated."""
+
+    def __init__(self, structure: Projection, values: tuple[Any, ...]) -> None:
+        known = ("raw", "is_text", "is_in_store", "computed", "page_size")
+        vars(self).update({name: getattr(structure, name) for name in known}, structure=(structure, values))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FilledProjection) and self.structure == other.structure
+
+    __hash__ = Projection.__hash__
+
+    @cached_property
+    def parts(self) -> tuple[Node, ...]:
+        structure, values = self.structure
+
+        def filled(own: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(values[each.place] if isinstance(each, Slot) else each for each in own)
+
+        return tuple(replaced(part, partial(_revalued, change=filled)) for part in structure.parts)

@@ -20,7 +20,20 @@ from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Permission
 from gateway.errors import Forbidden
 from gateway.projection.evaluate import evaluate
-from gateway.projection.tree import Column, Constant, Count, Each, End, Format, HasMore, Object, Page, Place, Projection
+from gateway.projection.tree import (
+    Column,
+    Constant,
+    Count,
+    Each,
+    End,
+    FilledProjection,
+    Format,
+    HasMore,
+    Object,
+    Page,
+    Place,
+    Projection,
+)
 
 ANA, BEN = ("Email", "ana@x.io"), ("Email", "ben@x.io")
 ID = Each(Column("event_id", Format.TEXT))
@@ -163,6 +176,10 @@ def test_projections_that_differ_in_values_share_a_statement(several):
     statements = [made.of(selections(values)) for values in several]
     assert statements == [events.lists_statement(selections(values)) for values in several]
     assert {id(each.query) for each in statements} == {id(statements[0].query)}
+    filled = [FilledProjection(*selections(values).structure) for values in several]
+    assert [each.parts for each in filled] == [selections(values).parts for values in several]
+    assert [made.of(each) for each in filled] == statements
+    assert len(set(filled)) == len({repr(each) for each in several})
     assert (
         made.of(Projection((Count(newest(1).rows(rows_of(None).key)),), frozenset())).query is not statements[0].query
     )

@@ -54,7 +54,7 @@ from gateway.api.execution.columns import (
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.introspection import FIELDS as INTROSPECTIONS
 from gateway.api.execution.introspection import Introspection
-from gateway.api.execution.lookahead import TYPENAME, Lookahead, Path, Walk, is_unbound, reading_of
+from gateway.api.execution.lookahead import TYPENAME, Lookahead, Path, Walk, reading_of, unbound_in
 from gateway.api.execution.paths import root
 from gateway.api.execution.resolvers import Attribute, Constant, Evaluated, Function, Part, RootFunction, WithAttributes
 from gateway.api.projections import NotProjected
@@ -193,7 +193,7 @@ class _Compiler:
             node = self._walk.node(field, details)
         except NotProjected:
             return None
-        return node if isinstance(node, Document) and not is_unbound(node) else None
+        return node if isinstance(node, Document) and not unbound_in(node) else None
 
     def _resolver(self, field: GraphQLField, details: list[FieldDetails], selected: Lookahead | None) -> Resolver:
         definition: StrawberryField = field.extensions["strawberry-definition"]

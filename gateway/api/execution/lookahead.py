@@ -6,7 +6,8 @@ parts, as far as they can be, and resolvers give the others from the columns tha
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, cast
 
 from graphql import GraphQLField, GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
@@ -25,6 +26,7 @@ from gateway.projection.tree import (
     Constant,
     Count,
     Document,
+    FilledProjection,
     Format,
     Items,
     Leaf,
@@ -38,6 +40,7 @@ from gateway.projection.tree import (
     is_in_store,
     nodes_of,
     replaced,
+    slotted,
 )
 
 TYPENAME: Final = "__typename"
@@ -71,20 +74,22 @@ class Lookahead:
     projection: Projection
     parts: Mapping[Path, int]
     page: Page | None
-    is_bound: bool
+    unbound: tuple[Unbound, ...]
 
     def bound(self, context: Context, variables: Any) -> Projection | None:
         """Return the projection for a request and the values of its variables.
 
         None where arguments of fields in it are wrong, or what they ask for is not projected: then all is read, and the fields tell.
         """
-        if self.is_bound:
+        if not self.unbound:
             return self.projection
+        values = list[Any]()
         try:
-            parts = tuple(replaced(part, partial(_bind, context, variables)) for part in self.projection.parts)
+            found = tuple(slotted(_bind(context, variables, each), values) for each in self.unbound)
         except Exception:  # noqa: BLE001 (the field with the arguments raises it again)
             return None
-        return replace(self.projection, parts=parts)
+        structure = _structure(self, found)
+        return FilledProjection(structure, tuple(values)) if values else structure
 
     def page_of(self, context: Context, variables: Any, rows: Rows) -> Page | None:
         """Return the whole connection, for the page that is asked for; None where it is not projected."""
@@ -94,6 +99,17 @@ class Lookahead:
             return cast("Page", replaced(self.page, lambda of: rows if of is AROUND else _bind(context, variables, of)))
         except Exception:  # noqa: BLE001 (the field with the arguments raises it again)
             return None
+
+
+@lru_cache(maxsize=1_000)
+def _structure(of: Lookahead, found: tuple[Any, ...]) -> Projection:
+    """Return the projection with this in place of what stands for what depends on a request, as its own structure."""
+    rest = iter(found)
+
+    def filled(each: Any) -> Any:
+        return next(rest) if isinstance(each, Unbound) else each
+
+    return replace(of.projection, parts=tuple(replaced(part, filled) for part in of.projection.parts)).as_structure()
 
 
 def _bind(context: Context, variables: VariableValues, of: Any) -> Any:
@@ -131,7 +147,7 @@ class Walk:
             projection,
             {path: place for place, path in enumerate(parts)},
             page,
-            not any(map(is_unbound, parts.values())),
+            tuple(chain.from_iterable(map(unbound_in, parts.values()))),
         )
 
     def projected(self, field: GraphQLField, details: list[FieldDetails], rows: Any = None) -> Node:
@@ -211,8 +227,8 @@ class Walk:
             yield key, inner[0].node.name.value, inner
 
 
-def is_unbound(node: Node) -> bool:
-    """Return whether something of a node depends on a request."""
+def unbound_in(node: Node) -> list[Unbound]:
+    """Return what of a node depends on a request."""
     found = list[Any]()
 
     def note(of: Any) -> Any:
@@ -220,7 +236,7 @@ def is_unbound(node: Node) -> bool:
         return of
 
     replaced(node, note)
-    return any(isinstance(of, Unbound) for of in found)
+    return [of for of in found if isinstance(of, Unbound)]
 
 
 def _is_worth_reading(node: Node) -> bool:

@@ -314,7 +314,7 @@ def _version_kept(policy: MergePolicy) -> PolicyVersion:
 def _way_kept(db: Database, config: Configuration, policy: MergePolicy, projection: Projection) -> Way | None:
     """Return how one statement reads the projection: of an identity, its person, and what is kept of that. None if it cannot."""
     is_graph = policy.settings.identity_graph is IdentityGraphType.PDG
-    is_small, version = len(projection.nodes) <= MAX_NODES, _version_kept(policy)
+    is_small, version = len(projection.structure[0].nodes) <= MAX_NODES, _version_kept(policy)
     if not (is_graph and is_small) or version == NO_POLICY or db.is_distributed:
         return None
     if projection.computed is None:
