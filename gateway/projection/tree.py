@@ -328,14 +328,14 @@ def _slot(value: Any, values: list[Any]) -> Slot:
     return Slot(len(values) - 1)
 
 
-def _revalued(given: Any, change: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> Any:
+def _revalued(given: Any, made: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> Any:
     match given:
         case Predicate():
-            return replace(given, values=change(given.values))
+            return replace(given, values=made(given.values))
         case tuple():
-            return tuple(_revalued(each, change) for each in given)
+            return tuple(_revalued(each, made) for each in given)
         case Rows():
-            filter_, after, before = (_revalued(each, change) for each in (given.filter, given.after, given.before))
+            filter_, after, before = (_revalued(each, made) for each in (given.filter, given.after, given.before))
             return replace(given, filter=filter_, after=after, before=before)
     return given
 
@@ -407,9 +407,10 @@ class FilledProjection(Projection):
 
     @cached_property
     def parts(self) -> tuple[Node, ...]:
+        """What is read, with the values."""
         structure, values = self.structure
 
         def filled(own: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(values[each.place] if isinstance(each, Slot) else each for each in own)
 
-        return tuple(replaced(part, partial(_revalued, change=filled)) for part in structure.parts)
+        return tuple(replaced(part, partial(_revalued, made=filled)) for part in structure.parts)

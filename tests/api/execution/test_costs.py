@@ -191,7 +191,15 @@ def test_no_variables_break_it(variables):
 
 
 def test_what_is_read_by_an_id_costs_an_object_unless_it_is_of_the_configuration():
-    of_configuration = {"ComputedAttribute", "Dataset", "IdentityNamespace", "MergePolicy", "XdmSchema"}
+    of_configuration = {
+        "ComputedAttribute",
+        "Dataset",
+        "IdentityNamespace",
+        "MergePolicy",
+        "ProjectionConfiguration",
+        "ProjectionDestination",
+        "XdmSchema",
+    }
     loaded = {each.name for each in SCHEMA.get_possible_types(SCHEMA.type_map["Node"])} - of_configuration
     for name, field in SCHEMA.query_type.fields.items():
         named = get_named_type(field.type)
