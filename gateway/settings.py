@@ -247,6 +247,14 @@ class Settings(BaseModel):
     computed_attributes: Annotated[int, Limit("attributes")] = Field(
         25, ge=1, le=ATTRIBUTES, description="Computed attributes of a sandbox that may be published."
     )
+    export_locations: Listed = Field(
+        (),
+        description="Beginnings of URLs below which exports may be written, by commas, as in `s3://backups/profiles`; else only below `exports/` in the data directory.",
+    )
+    export_days: Days = Field(7, ge=0.01, description="How many days the files of an export are kept.")
+    export_spool_gb: Annotated[float, Field(allow_inf_nan=False), Limit("bytes", 1_000_000_000)] = Field(
+        20, ge=0.001, le=100_000, description="Gigabytes of people that an export may read before they are in files."
+    )
     jwt_secret: SecretStr | None = Field(
         None,
         description="Secret of the Ed25519 key of our own tokens, at least 32 random bytes, `ed25519:` in front; else one is made in the data directory.",

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import mkdtemp
 from uuid import UUID
 
 import orjson
@@ -34,6 +36,9 @@ from gateway.domain.operations import (
     erasure,
     erasure_redaction,
     event_retention,
+    export_files,
+    export_retention,
+    export_spool,
     ingest_error_retention,
     kept_values,
     partial_retention,
@@ -46,6 +51,8 @@ from gateway.domain.operations import (
 from gateway.domain.operations.batch_removal import abort_batch, delete_batch, revert_batch
 from gateway.domain.operations.dataset_removal import delete_dataset
 from gateway.domain.operations.erasure import DeleteScope, delete_profiles
+from gateway.domain.operations.export_files import MANIFEST
+from gateway.domain.operations.export_jobs import ExportEvents, ExportRequest, create_export_job
 from gateway.domain.reading import kept_values as reading_kept_values
 from gateway.domain.reading.conditions import check_condition
 from gateway.domain.reading.search import Search, find_profiles
@@ -55,7 +62,7 @@ from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import RULES, JobKind
 from gateway.domain.work.jobs import JobStatus
-from gateway.server.worker import handlers
+from gateway.server.worker import handlers, locations_of
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
@@ -64,7 +71,8 @@ from gateway.xdm.classes import XdmClass
 OF_INDEXES = (JobKind.BUILD_SEARCH_INDEX, JobKind.EXPIRE_SEARCH_INDEXES)
 """Kinds of jobs that make or drop indexes."""
 
-HANDLERS = handlers(Settings())
+DATA_DIR = Path(mkdtemp())
+HANDLERS = handlers(Settings(data_dir=DATA_DIR))
 LEASE = {"leases.claim_job", "leases.advance_job"}
 ONCE, AGAIN = LEASE | {"leases.release_job"}, LEASE | {"leases.rearm_job"}
 REMOVAL = {"configuration.read_version", "locks.is_awaited"}
@@ -100,6 +108,8 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     },
     JobKind.REFRESH_KEPT_VALUES: AGAIN | {"configuration.read_version", "kept_values.note_kept"},
     JobKind.EXPIRE_SEARCH_INDEXES: AGAIN | {"configuration.read_version"},
+    JobKind.EXPORT_PROFILES: ONCE | {"changes.read_present", "configuration.read_version"},
+    JobKind.EXPIRE_EXPORTS: AGAIN,
     JobKind.BACKFILL_COMPUTED_ATTRIBUTE: ONCE
     | {"configuration.read_version", "expressions.read_instant", "appending.stamp"},
     JobKind.EXPIRE_COMPUTED_PARTIALS: AGAIN | {"configuration.read_version", "computed_partials.expire_partials"},
@@ -139,6 +149,10 @@ SMALL = [
     (partial_retention, "PARTIALS_PER_PIECE", 3),
     (reading_kept_values, "PEOPLE_PER_PIECE", 2),
     (kept_values, "DROPPED_PER_PIECE", 3),
+    (export_spool, "PEOPLE_PER_PAGE", 3),
+    (export_spool, "ROWS_PER_PIECE", 4),
+    *((export_files, name, 2) for name in ("ROWS_PER_READ", "IDENTITIES_PER_READ", "ROWS_PER_FILE")),
+    (export_retention, "FILES_PER_PIECE", 2),
 ]
 
 
@@ -234,6 +248,9 @@ async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:
         return await policies.create_policy(db, scope, OTHER)
     if kind is JobKind.REGROUP_IDENTITIES:
         return await update_identity_settings(db, scope, [NamespaceRule("Email", is_unique=True)])
+    if kind is JobKind.EXPORT_PROFILES:
+        await _export(world)
+        return await db.rows(WAIT)  # nobody is to do it with those that are done below
     if kind is JobKind.ABORT_BATCH:
         return await abort_batch(db, scope, batch_id)
     await batches.complete_batch(db, scope, batch_id)
@@ -249,6 +266,14 @@ async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:
     raise AssertionError(f"Say here what starts {kind}, and above where it commits.")
 
 
+async def _export(world: World) -> object:
+    """Ask for people and events in files."""
+    config = await world.config()
+    policy, locations = config.default_policy, locations_of(Settings(data_dir=DATA_DIR))
+    request = ExportRequest(policy.policy_id, policy.version, empty_profiles=True, events=ExportEvents())
+    return await create_export_job(world.db, world.scope, config, request, locations)
+
+
 async def _prepare(world: World, batch_id: UUID, kind: JobKind) -> None:
     """Bring into the sandbox what only a job of this kind works on."""
     db, scope = world.db, world.scope
@@ -260,6 +285,9 @@ async def _prepare(world: World, batch_id: UUID, kind: JobKind) -> None:
     if kind in {JobKind.BUILD_SEARCH_INDEX, JobKind.EXPIRE_SEARCH_INDEXES}:
         config = await world.config()
         await search_indexes.create_search_index(db, scope, config, config.default_policy, "homeAddress.city")
+    if kind is JobKind.EXPIRE_EXPORTS:
+        await _export(world)
+        await worked(db, [JobKind.EXPORT_PROFILES])
     if kind is JobKind.REFRESH_KEPT_VALUES:
         await _keep_values(world)
     if kind in {JobKind.BACKFILL_COMPUTED_ATTRIBUTE, JobKind.EXPIRE_COMPUTED_PARTIALS}:
@@ -348,8 +376,9 @@ ITS_OWN = (
     "attempts",
     "due_at",
     "claimed_at",
+    "folder",
 )
-"""Columns that differ between copies, or with the attempts of a job; and the name of a sandbox, below."""
+"""Columns that differ between copies, or with the attempts of a job; and others of some tables, below."""
 NAMES = {"sandbox": ("name",)}
 
 
@@ -405,6 +434,10 @@ async def contents(db: Database, sandbox_ids: Sequence[int]) -> dict[int, Counte
         left_out = {*ITS_OWN, *NAMES.get(table, ())}
         for sandbox_id, row in await db.rows(rows, list(sandbox_ids)):
             kept = {name: value for name, value in orjson.loads(row).items() if name not in left_out}
+            if kept.get("path") == MANIFEST:
+                del kept["sha256"]  # it tells the instant
+            if isinstance(kept.get("cursor"), dict):
+                kept["cursor"].pop("position")
             text = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
             text = TIME.sub(lambda time: time[0] if datetime.fromisoformat(time[0]) <= now else "later", text)
             found[sandbox_id][f"{table} {text}"] += 1

@@ -31,6 +31,8 @@ from gateway.api.schema import build_schema
 from gateway.domain.config import api_keys, policies, search_indexes
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.config.projection_configurations import EventWindow
+from gateway.domain.operations.export_jobs import ExportRequest, create_export_job
+from gateway.domain.operations.export_locations import NO_LOCATIONS
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.work import audit, jobs
@@ -53,14 +55,14 @@ KIND_OF = {
     "deleteComputedAttribute.id": "ComputedAttribute", "UpdateSandboxInput.id": "Sandbox",
     "UpdateDatasetInput.id": "Dataset", "UpdateSchemaInput.id": "XdmSchema", "BatchInput.id": "Batch", "ResetSandboxInput.id": "Sandbox",
     "UpdateMergePolicyInput.id": "MergePolicy", "UpdateIdentityNamespaceInput.id": "IdentityNamespace",
-    "systemJob.id": "SystemJob", "CancelInput.id": "SystemJob", "deleteMergePolicy.id": "MergePolicy", "DeleteSandboxInput.id": "Sandbox", "AcknowledgeInput.id": "IngestionWarning", "IdentityKeyInput.value": "e-mail",
+    "systemJob.id": "SystemJob", "cancelSystemJob.id": "SystemJob", "exportJob.id": "ExportJob", "cancelExportJob.id": "ExportJob", "deleteExportJob.id": "ExportJob", "deleteMergePolicy.id": "MergePolicy", "DeleteSandboxInput.id": "Sandbox", "AcknowledgeInput.id": "IngestionWarning", "IdentityKeyInput.value": "e-mail",
     "DeleteSearchIndexInput.id": "SearchIndex", "revokeApiKey.id": "ApiKey", "sandboxIds": "Sandbox", "subjectId": "ApiKey", "deleteDataset": "Dataset", "deleteBatch": "Batch", "revertBatch": "Batch",
 }  # fmt: skip
 """What kind of id goes where, by the argument's or input field's name, or by its owner and that."""
 
 VALUES: dict[str, Any] = {
     "namespace": "Email", "name": "Wall", "title": "Wall", "code": "wall", "confirmName": "prod", "path": "person.name.firstName", "tokenId": "wall",
-    "expression": "person.name.firstName", "selector": "person.name", "dataCenters": ["VA6"], "ttl": 600, "currentVersion": 1,
+    "expression": "person.name.firstName", "selector": "person.name", "location": "wall", "dataCenters": ["VA6"], "ttl": 600, "currentVersion": 1,
     "documents": [{"person": {"name": {"firstName": "Wall"}}}],
 }  # fmt: skip
 """What goes where something must be said that is no id."""
@@ -109,12 +111,15 @@ async def furnished(world: World, mark: str, operations: Operations | None = Non
         f"{mark} projection", "person.name", EventWindow("eventType", where=f'eventType = "{mark}"')
     )
     index, _ = await search_indexes.create_search_index(db, maker, config, config.default_policy, "homeAddress.city")
+    request = ExportRequest(policy.policy_id, policy.version, location=f"{mark}-exports")
+    export = await create_export_job(db, maker, config, request, NO_LOCATIONS)
     ids = {
         "ApiKey": global_id("ApiKey", key.api_key_id),
         "AuditEntry": global_id("AuditEntry", entry.entry_id),
         "Batch": global_id("Batch", taken.batch_id),
         "ComputedAttribute": global_id("ComputedAttribute", attribute.attribute_id),
         "Dataset": global_id("Dataset", world.crm.dataset_id),
+        "ExportJob": global_id("ExportJob", export.job_id),
         "ExperienceEvent": global_id("ExperienceEvent", xid, world.shop.dataset_id, f"{mark}-1"),
         "Identity": global_id("Identity", xid),
         "IdentityNamespace": global_id("IdentityNamespace", scope.sandbox_id, 10_000_001),
@@ -164,7 +169,7 @@ NODES = sorted(each.name for each in SCHEMA.get_possible_types(SCHEMA.type_map["
 def _below(path: tuple[str, ...], input_type: Any, owner: str, root: str) -> Iterator[Place]:
     named, name = get_named_type(input_type), path[-1]
     if isinstance(named, GraphQLInputObjectType):
-        owner = root if named.name == "DeleteInput" else named.name
+        owner = root if named.name in {"CancelInput", "DeleteInput"} else named.name
         for each, field in named.fields.items():
             yield from _below((*path, each), field.type, owner, root)
     elif f"{owner}.{name}" in KIND_OF:

@@ -21,6 +21,7 @@ from gateway.api.weights import Weight
 from gateway.domain.config import tenants
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.tokens import Sign, sign_nothing
+from gateway.domain.operations.export_locations import NO_LOCATIONS, Locations
 from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.rules.scope import READ_CONFIGURATION, Scope
 from gateway.domain.rules.selectors import Selector
@@ -35,7 +36,7 @@ class Context:
     `deadline` is the end of the request by the clock of the event loop, in seconds; `answer_bytes` is the most that its answer may have.
     `selectors` are the parsed selectors of the operation by their texts, `conditions` its checked conditions; `service_limits` are all limits
     that callers may see. `revert_days`: how long complete batches of records can be reverted. `most_attributes`: how many computed attributes may
-    be published. `sign` signs tokens of ours.
+    be published. `sign` signs tokens of ours; `locations`: where exports may be.
     """
 
     db: Database
@@ -52,6 +53,7 @@ class Context:
     revert_days: float
     most_attributes: int
     sign: Sign = sign_nothing
+    locations: Locations = NO_LOCATIONS
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

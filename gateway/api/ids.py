@@ -25,6 +25,7 @@ KINDS: Final[Mapping[str, tuple[str, tuple[Part, ...]]]] = {
     "ComputedAttribute": ("attribute", (UUID,)),
     "Dataset": ("dataset", (UUID,)),
     "ExperienceEvent": ("event", (UUID, UUID, str)),  # xid, dataset, the sender's _id
+    "ExportJob": ("export", (UUID,)),
     "Identity": ("identity", (UUID,)),
     "IdentityNamespace": ("namespace", (int, int)),  # sandbox, number
     "IngestionWarning": ("warning", (UUID,)),

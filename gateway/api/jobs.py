@@ -69,6 +69,7 @@ class SystemJobType(StrEnum):
     EXPIRE_COMPUTED_PARTIALS = "EXPIRE_COMPUTED_PARTIALS"
     REFRESH_KEPT_VALUES = "REFRESH_KEPT_VALUES"
     REPORT_PREVIEWS = "REPORT_PREVIEWS"
+    EXPIRE_EXPORTS = "EXPIRE_EXPORTS"
 
 
 described(
@@ -94,6 +95,7 @@ described(
     BUILD_SEARCH_INDEX="Makes an index for searches, which somebody or a search asked for.",
     REFRESH_KEPT_VALUES="Brings the values of computed attributes that searches read up to date, tells of those whose window has slid, and drops those that no search read for some weeks.",
     REPORT_PREVIEWS="Keeps the report of the day of `profilePreview` for each merge policy that keeps profiles, and removes old ones.",
+    EXPIRE_EXPORTS="Removes files of exports whose time is over, and what is left of exports that ended or were deleted.",
     EXPIRE_SEARCH_INDEXES="Drops indexes for searches that no search used for some weeks, that were deleted, or whose field is gone.",
     EXPIRE_COMPUTED_PARTIALS="Drops what is kept for computed attributes of times that no look-back reaches any more, and starts jobs that "
     "read the past for attributes of which nothing is kept yet.",
@@ -309,7 +311,8 @@ async def _system_job(info: Info, job_id: JobId) -> Job | None:
 async def read_jobs(context: Context, keys: Sequence[UUID]) -> list[Job | None]:
     """Read the jobs with these ids, None for those that the sandbox lacks. Raises Forbidden."""
     context.scope.require(*jobs.READ_JOBS)
-    return await context.loaders.job_by_id.load_many(keys)
+    found = await context.loaders.job_by_id.load_many(keys)
+    return [None if job and RULES[job.kind].about is About.EXPORT else job for job in found]
 
 
 @strawberry.type(description="Queries of system jobs.")

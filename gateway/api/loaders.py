@@ -22,6 +22,8 @@ from gateway.domain.facts import batch_lists, batches, ingest_errors
 from gateway.domain.facts.batch_lists import BatchFilter, BatchPage
 from gateway.domain.facts.batches import Batch
 from gateway.domain.facts.ingest_errors import Codes, ErrorPage, IngestError
+from gateway.domain.operations import export_jobs
+from gateway.domain.operations.export_jobs import ExportJob
 from gateway.domain.reading import events, identities, identity_graphs, profiles, record_versions
 from gateway.domain.reading.events import Event, EventFilter, EventRequest
 from gateway.domain.reading.identities import Identity, Sighting
@@ -177,6 +179,10 @@ class Loaders:
     @cached_property
     def job_by_id(self) -> Loader[UUID, Job | None]:
         return Loader(partial(job_lists.read_jobs, self._db, self._scope))
+
+    @cached_property
+    def export_job_by_id(self) -> Loader[UUID, ExportJob | None]:
+        return Loader(partial(export_jobs.read_export_jobs, self._db, self._scope))
 
     # -------------------------------------------------------------------------------------------- indexes for searches
 

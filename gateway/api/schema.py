@@ -33,6 +33,7 @@ from gateway.api.entities import with_entities
 from gateway.api.erased_identities import ErasedIdentityMutation, ErasedIdentityQuery
 from gateway.api.erasure_verification import ErasureVerificationQuery
 from gateway.api.events import EventQuery, read_events
+from gateway.api.export_jobs import ExportJobMutation, ExportJobQuery, read_export_jobs
 from gateway.api.expressions import ExpressionQuery
 from gateway.api.identities import IdentityQuery, read_identities
 from gateway.api.identity_settings import IdentitySettingsMutation
@@ -72,6 +73,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "ComputedAttribute": ATTRIBUTES.read,
     "Dataset": DATASETS.read,
     "ExperienceEvent": read_events,
+    "ExportJob": read_export_jobs,
     "Identity": read_identities,
     "IdentityNamespace": NAMESPACES.read,
     "IngestionWarning": read_warnings,
@@ -129,6 +131,7 @@ class Query(
     WarningQuery,
     ServiceLimitQuery,
     SystemJobQuery,
+    ExportJobQuery,
     SearchIndexQuery,
     ErasedIdentityQuery,
     ApiKeyQuery,
@@ -158,6 +161,7 @@ class Mutation(
     ProjectionConfigurationMutation,
     TenantMutation,
     SystemJobMutation,
+    ExportJobMutation,
     SearchIndexMutation,
     ErasedIdentityMutation,
     ApiKeyMutation,

@@ -6,10 +6,10 @@ import strawberry
 
 from gateway.api.context import Context
 from gateway.api.projections import NotProjected
+from gateway.domain.rules import selectors
 from gateway.domain.rules.selectors import Selector
-from gateway.projection.tree import Computed, Items, Leaf, Node, Subset, computed_in
+from gateway.projection.tree import Leaf, Node, computed_in
 from gateway.xdm.classes import XdmClass
-from gateway.xdm.fields import COMPUTED, Field, below, names_below
 
 ARGUMENT = "select"
 """The name of every argument that takes a selector, and of no other."""
@@ -40,22 +40,7 @@ def subset_of(xdm_class: XdmClass, context: Context, select: str | None = None) 
         return Leaf("JSON")
     if len(select or "") > MAX_CHARACTERS_PROJECTED:
         raise NotProjected
-    subset = _subset(selector, context.config.full_union(xdm_class))
+    subset = selectors.subset(selector, context.config.full_union(xdm_class))
     if xdm_class is XdmClass.EXPERIENCE_EVENT and computed_in(subset) is not None:
         raise NotProjected
     return subset
-
-
-def _subset(selector: Selector, field: Field) -> Subset:
-    return Subset(tuple((name, _part(inner, below(field, name))) for name, inner in selector.items()))
-
-
-def _part(inner: Selector | None, field: Field | None) -> Node:
-    if field is None:
-        raise NotProjected
-    if field.get(COMPUTED):
-        names = names_below(field) if inner is None else inner
-        return Computed(Subset(tuple((name, _part(inner and inner[name], below(field, name))) for name in names)))
-    if inner is None:
-        return Leaf("JSON")
-    return Items(_part(inner, field["items"])) if field["meta:xdmType"] == "array" else _subset(inner, field)

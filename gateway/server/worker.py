@@ -22,6 +22,8 @@ from gateway.domain.operations import (
     dataset_removal,
     erasure,
     event_retention,
+    export_profiles,
+    export_retention,
     ingest_error_retention,
     job_retention,
     kept_values,
@@ -33,6 +35,7 @@ from gateway.domain.operations import (
     search_indexing,
     version_retention,
 )
+from gateway.domain.operations.export_locations import Locations
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import leases
 from gateway.domain.work.job_kinds import RULES, JobKind
@@ -57,8 +60,14 @@ SCHEDULE_SECONDS = 600.0
 """How long a new sandbox may wait for its recurring jobs."""
 
 
+def locations_of(settings: Settings) -> Locations:
+    """Return where exports may be, by these settings."""
+    return Locations(settings.data_dir / "exports", settings.export_locations)
+
+
 def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
     """Return what does each kind of job, under these settings."""
+    locations = locations_of(settings)
     return {
         JobKind.MATERIALIZE_POLICY: policy_materialization.materialize_policy,
         JobKind.REGROUP_IDENTITIES: sandbox_regrouping.regroup_identities,
@@ -80,6 +89,13 @@ def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
         JobKind.EXPIRE_SEARCH_INDEXES: partial(search_indexing.expire_search_indexes, days=settings.search_index_days),
         JobKind.REFRESH_KEPT_VALUES: partial(kept_values.refresh_kept_values, days=settings.search_index_days),
         JobKind.REPORT_PREVIEWS: partial(preview_reports.report_previews, days=settings.preview_days),
+        JobKind.EXPORT_PROFILES: partial(
+            export_profiles.export_profiles,
+            locations=locations,
+            days=settings.export_days,
+            most=int(settings.export_spool_gb * 1_000_000_000),
+        ),
+        JobKind.EXPIRE_EXPORTS: partial(export_retention.expire_exports, locations=locations),
     }
 
 

@@ -44,6 +44,21 @@ select person.place, found.*
  cross join lateral (select slice.place, $1::bigint as sandbox_id, ($2::uuid[])[slice.start:slice.stop] as xids) person
  cross join lateral (select {columns} {page}) found;
 
+-- name: list_by_key(sandbox_id, xids, xid, dataset_id, event_id, size) -> rows
+-- List the next events of identities behind a key, in any order. Walks event_pkey once for each identity.
+select {columns}
+  from (select e.*
+          from unnest($2::uuid[]) member (xid)
+         cross join lateral (
+                 select {carried}
+                   from gateway.event e
+                  where e.sandbox_id = $1 and e.xid = member.xid and (e.xid, e.dataset_id, e.event_id) > ($3, $4, $5) {where}
+                  order by e.dataset_id, e.event_id
+                  limit $6) e
+         order by e.xid, e.dataset_id, e.event_id
+         limit $6) e
+ {unpacked};
+
 -- name: read_lists(sandbox_id, xids, starts, stops) -> rows
 -- Read pages and counts of each person's events, a person being a slice of the xids. Walks event_timeline_idx.
 select {columns}

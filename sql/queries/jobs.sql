@@ -53,12 +53,14 @@ select job_id, kind, subject, status, input, done, total, metrics, error, attemp
    for no key update;
 
 -- name: expire_jobs(sandbox_id, days, size) -> rows
--- Remove up to `size` jobs that ended more than so many days ago, and return their ids; those that have a receipt stay. Walks job_pkey.
+-- Remove up to `size` jobs that ended more than so many days ago, and return their ids; those that have a receipt stay, and exports whose files
+-- are there. Walks job_pkey, and export_file_pkey once for each.
 delete from gateway.job
  where sandbox_id = $1
    and job_id in (select job_id
                     from gateway.job
                    where sandbox_id = $1 and status in ('COMPLETED', 'FAILED', 'CANCELLED') and receipt is null
                      and updated_at < (select gateway.now()) - make_interval(secs => $2 * 86400)
+                     and not exists (select from gateway.export_file as f where f.sandbox_id = $1 and f.job_id = job.job_id)
                    limit $3)
 returning job_id;

@@ -38,6 +38,12 @@ update gateway.merge_policy
 delete from gateway.merge_policy
  where sandbox_id = $1 and policy_id = $2;
 
+-- name: is_exported(sandbox_id, policy_id) -> value
+-- Whether an export names the policy. Walks the sandbox_id of job_pkey.
+select exists (select
+                 from gateway.job
+                where sandbox_id = $1 and kind = 'EXPORT_PROFILES' and input ->> 'policy_id' = ($2::uuid)::text);
+
 -- name: has_records(sandbox_id) -> value
 -- Whether the sandbox has records, deleted ones included. Walks fragment_pkey as far as the first.
 select (select true from gateway.fragment where sandbox_id = $1 limit 1) is not null;

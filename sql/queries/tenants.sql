@@ -185,6 +185,21 @@ delete from gateway.computed_partial
 delete from gateway.kept_value
  where sandbox_id = $1;
 
+-- name: empty_export_person(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.export_person
+ where sandbox_id = $1;
+
+-- name: empty_export_file(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.export_file
+ where sandbox_id = $1;
+
+-- name: empty_export_identity(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.export_identity
+ where sandbox_id = $1;
+
 -- name: empty_event(sandbox_id) -> none
 -- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
 delete from gateway.event

@@ -2,6 +2,7 @@
 
 alter table gateway.identity alter column value set statistics 0;
 alter table gateway.profile alter column document set statistics 0;
+alter table gateway.export_person alter column document set statistics 0;
 alter table gateway.kept_value alter column value set statistics 0;
 alter table gateway.event
   alter column event_id set statistics 0,

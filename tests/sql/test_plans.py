@@ -56,7 +56,7 @@ LARGE = (
         "event_resend",
         "change",
     ),
-    *("ingest_error", "audit_entry", "revocation"),
+    *("ingest_error", "audit_entry", "revocation", "export_person", "export_identity"),
 )
 WHOLE_SANDBOX = re.compile(
     r"^tenants\.empty_|^maintenance\.|^search_candidates\.find_"
@@ -99,6 +99,8 @@ WHERE = Predicate("(kept.document ->> 'a') = {0} and g.xids is not null", ("a",)
 PARTS = {
     "columns": "1",
     "where": "",
+    "carried": "e.*",
+    "unpacked": "",
     "direction": "desc",
     "between": "",
     "order": "1",

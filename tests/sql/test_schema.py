@@ -59,6 +59,7 @@ FREE = {
     *("namespace.code", "namespace.name", "namespace.description", "xdm_schema.title", "xdm_schema.field_groups"),
     *("dataset.name", "dataset.description", "batch.key", "batch.created_by", "merge_policy.name"),
     *("job.error", "job.created_by", "search_index.path", "search_index.created_by"),
+    *("export_person.document", "export_file.path", "export_file.folder", "export_file.sha256"),
     *(f"computed_attribute.{column}" for column in ("name", "display_name", "description", "expression", "lookback")),
     *(f"computed_attribute.{column}" for column in ("return_type", "dependencies", "created_by")),
     *("signing_key.key_id", "projection_destination.data_centers", "projection_destination.created_by"),

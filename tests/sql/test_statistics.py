@@ -14,6 +14,7 @@ OF_CLOSED_LISTS_OR_OURS = {
         ("ingest_error", "codes"),
         ("ingestion_warning", "code"),
     ),
+    *(("export_file", column) for column in ("path", "folder", "sha256")),
     *(("job", column) for column in ("kind", "status", "error", "created_by")),
 }
 """Columns of text in which no value of a document stands."""

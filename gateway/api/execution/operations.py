@@ -30,6 +30,7 @@ from gateway.api.limits import SERVICE_LIMITS, operation_limits
 from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.tokens import Sign, sign_nothing
+from gateway.domain.operations.export_locations import NO_LOCATIONS, Locations
 from gateway.domain.rules.limits import ATTRIBUTES, DAYS, ServiceLimit
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput, Timeout
@@ -79,7 +80,8 @@ class Operations:
     """Runs operations of any sandbox; made once per process.
 
     `serviceLimits` lists `process_limits` with those of the rules and of operations. `revert_days`: how long complete batches of records can
-    be reverted; `most_attributes`: how many computed attributes of a sandbox may be published; `sign` signs tokens of ours.
+    be reverted; `most_attributes`: how many computed attributes of a sandbox may be published; `sign` signs tokens of ours; `locations`: where
+    exports may be.
     """
 
     def __init__(
@@ -93,12 +95,13 @@ class Operations:
         revert_days: float = DAYS,
         most_attributes: int = ATTRIBUTES,
         sign: Sign = sign_nothing,
+        locations: Locations = NO_LOCATIONS,
     ) -> None:
         self._db = db
         self._configurations = configurations
         self._limits = limits
         self._service_limits = (*SERVICE_LIMITS, *operation_limits(limits), *process_limits)
-        self._revert_days, self._most_attributes = revert_days, most_attributes
+        self._revert_days, self._most_attributes, self._locations = revert_days, most_attributes, locations
         self._sign = sign
         self._schemas = Schemas(base)
         self._documents = Documents(limits)
@@ -154,6 +157,7 @@ class Operations:
             self._revert_days,
             self._most_attributes,
             self._sign,
+            self._locations,
         )
         try:
             return await self._run_operation(document, operation, context, given, stages)

@@ -34,6 +34,7 @@ CREATE = query("policies.create_policy")
 UPDATE = query("policies.update_policy")
 CLEAR_DEFAULT = query("policies.clear_default")
 DELETE = query("policies.delete_policy")
+IS_EXPORTED = query("policies.is_exported")
 LIST_CLASSES = query("policies.list_classes")
 HAS_RECORDS = query("policies.has_records")
 
@@ -173,7 +174,7 @@ async def delete_policy(db: Database, scope: Scope, policy_id: UUID, current_ver
     """Delete a policy. Needs `config:write`.
 
     Raises Forbidden, NotFound, Stale unless `current_version` is None or the policy's version, and Conflict for the default policy and the
-    one active on the edge, or if any policy is broken.
+    one active on the edge, for one that an export names, or if any policy is broken.
     """
     scope.require(Permission.CONFIG_WRITE)
     async with lock_exclusive(db, scope.sandbox_id) as tx:
@@ -183,6 +184,8 @@ async def delete_policy(db: Database, scope: Scope, policy_id: UUID, current_ver
             raise Conflict("The default cannot be deleted; make another policy the default first.", path=["id"])
         if policy.settings.is_active_on_edge:
             raise Conflict("The policy is active on the edge; clear isActiveOnEdge first.", path=["id"])
+        if await tx.value(IS_EXPORTED, scope.sandbox_id, policy_id):
+            raise Conflict("An export names the policy; delete its exports first.", path=["id"])
         await tx.execute(DELETE, scope.sandbox_id, policy_id)
         await audit.record(tx, scope, "deleteMergePolicy", _subject(policy), before=policy)
 

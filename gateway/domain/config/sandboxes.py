@@ -37,7 +37,7 @@ from gateway.domain.rules.scope import (
 from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.domain.work.locks import lock_exclusive
-from gateway.domain.work.stores import OF_FACTS_AND_VIEWS
+from gateway.domain.work.stores import EMPTIED
 from gateway.errors import Conflict, Contended, Invalid, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
@@ -247,11 +247,10 @@ async def _repeated(remove: Callable[[], Awaitable[T]]) -> T:
     return await remove()
 
 
-# Facts and views have no foreign key to the sandbox, since it would be checked for every ingested row.
-EMPTY_SANDBOX = [query(f"tenants.empty_{table}") for table in OF_FACTS_AND_VIEWS]
+EMPTY_SANDBOX = [query(f"tenants.empty_{table}") for table in EMPTIED]
 RESET_SANDBOX = [
     query("tenants.empty_identity_of_erased"),
-    *(query(f"tenants.empty_{table}") for table in OF_FACTS_AND_VIEWS if table != "identity"),
+    *(query(f"tenants.empty_{table}") for table in EMPTIED if table != "identity"),
 ]
 
 

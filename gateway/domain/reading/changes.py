@@ -134,6 +134,29 @@ async def iterate_changes(
                 await waiter.wait(POLL_SECONDS)
 
 
+async def read_position(db: Reader, scope: Scope) -> tuple[Position, datetime]:
+    """Return the position behind all changes that have ended, and the time. Needs `profile:read`. Raises Forbidden, BadInput, Unavailable."""
+    scope.require(Permission.PROFILE_READ)
+    row = await _present(db, scope)
+    return Position.at_snapshot(_store(row), _snapshot(row)), row["at"]
+
+
+async def _present(db: Reader, scope: Scope) -> Any:
+    row: Any = await db.row(READ_PRESENT, scope.sandbox_id)
+    if row is None:
+        raise BadInput("The sandbox is gone.")
+    return row
+
+
+def _snapshot(row: Any) -> Snapshot:
+    _, end, running = row["snapshot"]
+    return Snapshot.of(row["at"], end, running, row["begun"], row["seq"])
+
+
+def _store(row: Any) -> int:
+    return store_number(row["system"], row["timeline"], row["database"])
+
+
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """A read of the journal as a policy sees people, up to what has ended at present."""
@@ -148,14 +171,9 @@ class _Reading:
 
     @classmethod
     async def begin(cls, db: Reader, scope: Scope, policy: MergePolicy) -> "_Reading":
-        row: Any = await db.row(READ_PRESENT, scope.sandbox_id)
-        if row is None:
-            raise BadInput("The sandbox is gone.")
-        _, end, running = row["snapshot"]
-        present = Snapshot.of(row["at"], end, running, row["begun"], row["seq"])
-        store = store_number(row["system"], row["timeline"], row["database"])
+        row = await _present(db, scope)
         is_by_identity = policy.settings.identity_graph is IdentityGraphType.NONE
-        return cls(db, scope, policy, is_by_identity, store, present, row["journal_since"])
+        return cls(db, scope, policy, is_by_identity, _store(row), _snapshot(row), row["journal_since"])
 
     @property
     def _beginning(self) -> Position:

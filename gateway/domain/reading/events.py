@@ -24,7 +24,7 @@ from gateway.projection.predicates import Predicate, Values, at_least, beyond, h
 from gateway.projection.sql import Listed, Relation, Source, columns, page_parts
 from gateway.projection.tree import Count, Order, Packed, Projection, Rows
 from gateway.projection.tree import Page as PageNode
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Reader
 from gateway.storage.queries import fill, part, query
 from gateway.xdm.fields import Field, below, names_below
 from gateway.xdm.leaves import FORMED_TIME, formed_time
@@ -33,6 +33,7 @@ READ = query("events.read_events")
 LIST = query("events.list_events")
 LIST_OF_CLUSTER = query("events.list_events_of_cluster")
 READ_LISTS = query("events.read_lists")
+LIST_BY_KEY = query("events.list_by_key")
 COUNT = query("events.count_events")
 
 MAX_PROPERTY_CONDITIONS = 3
@@ -111,7 +112,7 @@ class PropertyCondition:
 class EventFilter:
     """Conditions on events; all of them must hold. None is no condition.
 
-    An event's timestamp must be at or after `since`, and before `until`. Empty `event_types` or `dataset_ids` let no event pass. `where` is
+    An event's timestamp must be at or after `since`, and before `until`; it was ingested at or after `ingested_since`, and before `ingested_until`. Empty `event_types` or `dataset_ids` let no event pass. `where` is
     a condition on events `e`, as `conditions.py` makes it.
 
     Raises BadInput for more than three conditions on properties, and for an event type with a NUL character.
@@ -123,6 +124,8 @@ class EventFilter:
     dataset_ids: tuple[UUID, ...] | None = None
     properties: tuple[PropertyCondition, ...] = ()
     where: Predicate | None = None
+    ingested_since: datetime | None = None
+    ingested_until: datetime | None = None
 
     def __post_init__(self) -> None:
         if len(self.properties) > MAX_PROPERTY_CONDITIONS:
@@ -139,6 +142,8 @@ class EventFilter:
             *([one_of("e.event_type", "text", self.event_types)] if self.event_types is not None else ()),
             *([one_of("e.dataset_id", "uuid", self.dataset_ids)] if self.dataset_ids is not None else ()),
             *(has_path("e.document", each.path, each.value) for each in self.properties),
+            *([at_least("e.ingested_at", self.ingested_since)] if self.ingested_since is not None else ()),
+            *([less("e.ingested_at", self.ingested_until)] if self.ingested_until is not None else ()),
             *([self.where] if self.where is not None else ()),
         )
 
@@ -257,6 +262,30 @@ async def list_events(
     for place, *row in await made.rows(db):
         found[place - 1].append(_event(row, projection))
     return [_page(each, rows) for each in found]
+
+
+async def list_by_key(
+    db: Reader,
+    scope: Scope,
+    xids: Sequence[UUID],
+    after: EventKey,
+    size: int,
+    *,
+    filter_: EventFilter,
+    projection: Projection = WHOLE,
+) -> list[Event]:
+    """List the next events of identities behind a key that pass a filter, in the order of keys. Not on a cluster. Needs `profile:read`; raises Forbidden."""
+    scope.require(Permission.PROFILE_READ)
+    values = Values(scope.sandbox_id, list(xids), *after, size)
+    chosen = _columns(projection, values, SOURCE.document)
+    carried = ", ".join(f"e.{name}" for name in (*COLUMNS, DOCUMENT))
+    statement = LIST_BY_KEY.filled(
+        columns=chosen, carried=carried, where=values.conditions(filter_.predicates), unpacked=UNPACKED
+    )
+    rows = await Made.of(statement, values, len(LIST_BY_KEY.parameters)).rows(
+        db, scope.sandbox_id, list(xids), *after, size
+    )
+    return sorted((_event(row, projection) for row in rows), key=attrgetter("xid", "dataset_id", "event_id"))
 
 
 async def read_lists(

@@ -32,6 +32,8 @@ class JobKind(StrEnum):
     EXPIRE_COMPUTED_PARTIALS = "EXPIRE_COMPUTED_PARTIALS"
     REFRESH_KEPT_VALUES = "REFRESH_KEPT_VALUES"
     REPORT_PREVIEWS = "REPORT_PREVIEWS"
+    EXPORT_PROFILES = "EXPORT_PROFILES"
+    EXPIRE_EXPORTS = "EXPIRE_EXPORTS"
 
 
 class Equal(StrEnum):
@@ -47,7 +49,9 @@ class Equal(StrEnum):
 
 
 class About(StrEnum):
-    """What the subject of a job is, by the name of its type in the API. SANDBOX: the sandbox as a whole. PROFILE: the people of identities in its input."""
+    """What the subject of a job is, by the name of its type in the API. SANDBOX: the sandbox as a whole. PROFILE: the people of identities in its input.
+    EXPORT: the job itself, so that several of them may be open.
+    """
 
     SANDBOX = "Sandbox"
     BATCH = "Batch"
@@ -56,6 +60,7 @@ class About(StrEnum):
     PROFILE = "Profile"
     SEARCH_INDEX = "SearchIndex"
     ATTRIBUTE = "ComputedAttribute"
+    EXPORT = "ExportJob"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +146,6 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
     JobKind.EXPIRE_COMPUTED_PARTIALS: _recurring(timedelta(days=1), is_long=True),
     JobKind.REFRESH_KEPT_VALUES: _recurring(timedelta(hours=1), is_long=True),
     JobKind.REPORT_PREVIEWS: _recurring(timedelta(hours=1), is_long=True),
+    JobKind.EXPORT_PROFILES: KindRules(Equal.REFUSE, is_long=True, about=About.EXPORT),
+    JobKind.EXPIRE_EXPORTS: _recurring(timedelta(hours=1)),
 }

@@ -49,7 +49,7 @@ class JobOrder:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs are wanted: of any of these statuses and of these kinds. None: of all statuses; of all kinds but recurring ones."""
+    """Which jobs are wanted: of any of these statuses and of these kinds. None: of all statuses; of all kinds but recurring ones and exports."""
 
     statuses: Collection[JobStatus] | None = None
     kinds: Collection[str] | None = None

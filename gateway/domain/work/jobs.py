@@ -16,7 +16,7 @@ import orjson
 from gateway.domain.rules.scope import OWN_ACTOR, READ_CONFIGURATION, Permission, Scope
 from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
-from gateway.domain.work.job_kinds import RULES, Equal, JobKind
+from gateway.domain.work.job_kinds import RULES, About, Equal, JobKind
 from gateway.domain.work.receipts import DeletionReceipt, receipt_of
 from gateway.errors import Conflict, JobOpen, NotFound
 from gateway.storage.database import Database, Session
@@ -136,7 +136,7 @@ async def enqueue(
     JobOpen where they refuse a second one.
     """
     equal, job_id = RULES[kind].equal, uuid4()
-    text = None if input is None else orjson.dumps(input).decode()
+    text = None if input is None else orjson.dumps(input, default=str).decode()  # the driver has UUIDs of its own
     row = (scope.sandbox_id, job_id, kind, subject, text, scope.actor, seconds)
     while True:
         if equal is Equal.REPLACE:
@@ -209,10 +209,13 @@ async def is_open(tx: Session, scope: Scope, kind: JobKind, subject: UUID) -> bo
     return await tx.value(FIND_OPEN, scope.sandbox_id, kind, subject) is not None
 
 
-async def cancel_job(db: Database, scope: Scope, job_id: UUID) -> Job:
+async def cancel_job(
+    db: Database, scope: Scope, job_id: UUID, *, action: str = "cancelSystemJob", subject: Subject | None = None
+) -> Job:
     """Cancel an open job and return it: the pieces that it has committed stay, no other follows. Needs `jobs:write`.
 
-    Raises Forbidden, NotFound, and Conflict for a job that has ended or that others depend on.
+    `action` and `subject`: what the log says was done, and to what; an export has an action of its own. Raises Forbidden, NotFound, and Conflict
+    for a job that has ended or that others depend on.
     """
     scope.require(Permission.JOBS_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
@@ -223,6 +226,8 @@ async def cancel_job(db: Database, scope: Scope, job_id: UUID) -> Job:
         if not found:
             raise NotFound("There is no job with this id.", path=["id"])
         (job,) = found
+        if RULES[job.kind].about is About.EXPORT and subject is None:
+            raise NotFound("There is no job with this id.", path=["id"])
         if not job.is_open:
             raise Conflict(f"The job is {job.status} already.", path=["id"])
         rules = RULES[job.kind]
@@ -232,7 +237,8 @@ async def cancel_job(db: Database, scope: Scope, job_id: UUID) -> Job:
         if rules.give_back:
             await tx.execute(rules.give_back, scope.sandbox_id, job_id)
         before, after = {"status": job.status}, {"status": JobStatus.CANCELLED}
-        await audit.record(tx, scope, "cancelSystemJob", Subject("SystemJob", (job_id,)), before=before, after=after)
+        about = subject or Subject("SystemJob", (job_id,))
+        await audit.record(tx, scope, action, about, before=before, after=after)
         return await read_job(tx, scope, job_id)
 
 

@@ -82,6 +82,14 @@ class JobWaits(Exception):
         self.reason, self.seconds = reason, seconds
 
 
+class JobFails(Exception):
+    """What the job is to do cannot be done, however often it is tried: it fails at once. `reason`: why it cannot be done."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class LeaseLost(Exception):
     """The job is no longer leased to this worker: it was cancelled, deleted with its sandbox, or claimed by another worker."""
 
@@ -134,14 +142,16 @@ async def advance(
     records: int = 0,
     profiles: int = 0,
     receipt: DeletionReceipt | None = None,
+    may_rest: bool = True,
 ) -> None:
     """Store, in the transaction of a piece, that the work goes on at `cursor`, and begin the lease anew. Raises LeaseLost, LeaseRecalled.
 
     `cursor`: any JSON value. `done`: the units done so far, not in this piece alone. `total`: all units, None to leave it as it was.
     `records` and `profiles`: what this piece adds to the metrics: rows that it worked on, people that it changed. `receipt`: what it
-    deleted, which is added to the job's; None for a job that deletes nothing.
+    deleted, which is added to the job's; None for a job that deletes nothing. `may_rest`: false where all would be lost if another job had its
+    turn now.
     """
-    if claim.is_recalled:
+    if claim.is_recalled and may_rest:
         raise LeaseRecalled
     total = claim.total if total is None else total
     metrics = JobMetrics(claim.metrics.records + records, claim.metrics.profiles + profiles)
@@ -167,8 +177,8 @@ async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> No
     """Run the work of a leased job with a heartbeat, and store how it ended. Raises what the work raises while it has the lease.
 
     A job whose work raises is put off: for 2 ** `attempt` seconds, up to MAX_WAIT_SECONDS. One that may fail does so after
-    MAX_JOB_ATTEMPTS without progress. One that waits (JobWaits) tells for what, and that attempt does not count. If the call itself is
-    cancelled, another worker may go on at once.
+    MAX_JOB_ATTEMPTS without progress, or at once where it cannot be done (JobFails). One that waits (JobWaits) tells for what, and that attempt
+    does not count. If the call itself is cancelled, another worker may go on at once.
     """
     began = perf_counter()
     beating = asyncio.create_task(_beat(db, claim))
@@ -183,6 +193,8 @@ async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> No
     except JobWaits as waits:
         claim.attempt = max(claim.attempt - 1, 0)
         outcome = await _release(db, claim, JobStatus.NEW, seconds=waits.seconds, error=waits.reason)
+    except JobFails as fails:
+        outcome = await _release(db, claim, JobStatus.FAILED, error=fails.reason)
     except asyncio.CancelledError:
         outcome = await _release(db, claim, JobStatus.NEW)  # this process stops: another may go on at once
         raise

@@ -1,6 +1,6 @@
 """Stores: every table of the database, what it is, and what takes away what it holds. A table that is not in the list fails a test.
 
-A sandbox that is reset or deleted loses its facts and views by this list; everything else of it goes with its row. `verify_erasure` looks for a
+A sandbox that is reset or deleted loses its facts, its views and what exports hold by this list; everything else of it goes with its row. `verify_erasure` looks for a
 person in every store that holds something of people.
 """
 
@@ -48,6 +48,13 @@ def _noted(table: str, *removed_by: str) -> Store:
     return Store(table, StoreKind.CONFIGURATION, holds_people=True, removed_by=frozenset(removed_by))
 
 
+def _of_exports(table: str) -> Store:
+    return Store(table, StoreKind.WORK, holds_people=True, removed_by=frozenset({"export_jobs"}))
+
+
+OF_EXPORTS: Final = ("export_person", "export_identity", "export_file")
+
+
 STORES: Final = (
     _view("identity"),
     _view("graph"),
@@ -63,7 +70,8 @@ STORES: Final = (
     _view("change"),
     _noted("ingest_error", "batch_removal", "ingest_errors"),
     _noted("ingestion_warning", "dataset_removal", "warnings"),
-    Store("job", StoreKind.WORK, holds_people=True, removed_by=frozenset({"jobs"})),
+    Store("job", StoreKind.WORK, holds_people=True, removed_by=frozenset({"export_jobs", "jobs"})),
+    *(_of_exports(table) for table in OF_EXPORTS),
     *(
         Store(table, StoreKind.CONFIGURATION)
         for table in (
@@ -86,4 +94,6 @@ STORES: Final = (
 """Every table, those of people in the order in which a sandbox is emptied."""
 
 OF_FACTS_AND_VIEWS: Final = tuple(store.table for store in STORES if store.kind in {StoreKind.FACT, StoreKind.VIEW})
+EMPTIED: Final = (*OF_FACTS_AND_VIEWS, *OF_EXPORTS)
+"""Tables without a foreign key to the sandbox, which would be checked for every row; they are emptied with it."""
 OF_PEOPLE: Final = tuple(store.table for store in STORES if store.holds_people)

@@ -1,0 +1,231 @@
+"""The instant of an export, and what it reads at that instant, kept until it is in files.
+
+While nobody writes to the sandbox, for a moment, a snapshot is taken; then all people are read in it, page by page, by the statements that
+answer reads and searches. What they give, finished text, goes into a table, so that a worker which is killed later loses no more than a file.
+Killed before all of it is there, the export begins anew, at another instant. Events stay where they are: each tells when it came in.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import orjson
+
+from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.config.policies import MergePolicy
+from gateway.domain.config.tenants import read_own_scope
+from gateway.domain.operations.export_jobs import (
+    Asked,
+    ExportEvents,
+    ExportRequest,
+    ExportState,
+    check_request,
+    understand,
+)
+from gateway.domain.reading.attribute_documents import with_values_of_people
+from gateway.domain.reading.changes import read_position
+from gateway.domain.reading.conditions import read_instant
+from gateway.domain.reading.events import EventFilter, count_events
+from gateway.domain.reading.people import count_people
+from gateway.domain.reading.people_statements import ORIGIN, PERSON
+from gateway.domain.reading.profiles import Profile, read_origins, search_profiles
+from gateway.domain.reading.search import Search, find_profiles
+from gateway.domain.rules import selectors
+from gateway.domain.rules.keyset import Window
+from gateway.domain.rules.scope import Scope
+from gateway.domain.work import leases
+from gateway.domain.work.leases import JobFails, LeasedJob
+from gateway.domain.work.locks import lock_exclusive
+from gateway.errors import UserFault
+from gateway.projection.tree import Document, Leaf, Node, Projection, computed_in
+from gateway.runtime.slices import in_time_slices
+from gateway.storage.database import Database
+from gateway.storage.queries import query
+from gateway.xdm.classes import XdmClass
+
+EMPTY_PEOPLE = query("export_jobs.empty_people")
+EMPTY_IDENTITIES = query("export_jobs.empty_identities")
+
+PEOPLE_PER_PAGE: Final = 1_000
+ROWS_PER_PIECE: Final = 20_000
+"""Rows of what was read that one statement removes."""
+PAGE_SECONDS: Final = 10.0
+"""How long a search goes on for one page."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was read so far at an instant, of a total of steps: people and their events, people by the namespaces of their identities, and the characters of their texts."""
+
+    at: datetime
+    total: int
+    people: int = 0
+    events: int = 0
+    characters: int = 0
+    by_namespace: Counter[str] = field(default_factory=Counter)
+
+    def add(self, profiles: Sequence[Profile], texts: Sequence[str], events: int) -> None:
+        self.people += len(profiles)
+        self.events += events
+        self.characters += sum(map(len, texts))
+        for profile in profiles:
+            self.by_namespace.update(orjson.loads(profile.person.identity_map).keys())
+
+
+async def take_instant(
+    db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, request: ExportRequest, *, most: int
+) -> ExportState:
+    """Take an instant, read everybody who is wanted at it, and return how far the export is. What was read at another instant goes.
+
+    `most`: characters that the texts may have together. Raises JobFails where what was asked for cannot be had; Unavailable, LeaseLost.
+    """
+    config = await configurations.read(db, scope)
+    policy = await _policy(db, scope, config, request)
+    await empty_spool(db, scope, job)
+    await _bring_up(db, scope, config, policy, request)
+    async with db.at_one_moment() as still:
+        async with lock_exclusive(db, scope.sandbox_id):
+            position, at = await read_position(still, scope)
+        scope = await read_own_scope(still, scope.sandbox_id) or scope
+        config = await configurations.read(still, scope)
+        policy, asked = await _policy(still, scope, config, request), await understood(config, request, at)
+        read = _Read(at, 2 * await count_people(still, scope, policy.settings.identity_graph))
+        async for profiles in _pages(still, scope, config, policy, asked):
+            texts = await _texts(still, scope, config, asked, profiles)
+            read.add(profiles, texts, await _count_events(still, scope, asked, profiles, at))
+            await _keep(db, scope, job, profiles, texts, read=read)
+            if read.characters > most:
+                raise JobFails(
+                    f"What is exported is more than the {most:,} characters that `GATEWAY_EXPORT_SPOOL_GB` allows: "
+                    "select fewer fields, or fewer people."
+                )
+    state = ExportState(at, position.key, read.people, read.events, dict(read.by_namespace))
+    async with db.transaction(scope.sandbox_id) as tx:
+        await leases.advance(tx, job, state, done=state.done, total=state.total)
+    return state
+
+
+async def _policy(db: Database, scope: Scope, config: Configuration, request: ExportRequest) -> MergePolicy:
+    """Return the policy, in the version that was asked for. Raises JobFails, Unavailable."""
+    try:
+        policy = await check_request(db, scope, config, request)
+    except UserFault as error:
+        raise JobFails(f"What was asked for cannot be exported any more: {error.message}") from error
+    if policy.version != request.policy_version:
+        raise JobFails("The merge policy was changed after the export was asked for: ask for it again.")
+    return policy
+
+
+async def _bring_up(
+    db: Database, scope: Scope, config: Configuration, policy: MergePolicy, request: ExportRequest
+) -> None:
+    """Bring the values of attributes up to date that the condition reads: in a snapshot nobody can. Raises JobFails, Unavailable."""
+    asked = await understood(config, request, await read_instant(db))
+    if asked.where is not None and asked.where.attributes:
+        await find_profiles(db, scope, config, Search(policy, asked.where, PAGE_SECONDS), Window(1))
+
+
+async def understood(config: Configuration, request: ExportRequest, at: datetime) -> Asked:
+    """Return a request as the configuration understands it, with the conditions of an instant: of the next whole millisecond. Raises JobFails."""
+    try:
+        asked = await understand(config, request)
+    except UserFault as error:
+        raise JobFails(f"What was asked for cannot be exported any more: {error.message}") from error
+    instant = at + timedelta(microseconds=-at.microsecond % 1_000)
+    where, event_where = (None if each is None else each.at(instant) for each in (asked.where, asked.event_where))
+    return replace(asked, where=where, event_where=event_where)
+
+
+def events_of(asked: Asked, at: datetime) -> EventFilter:
+    """Return which events of people an export holds that took this instant."""
+    events, end = asked.request.events or ExportEvents(), at + timedelta(microseconds=1)
+    return EventFilter(
+        ingested_since=events.from_ingested_at,
+        ingested_until=min(events.to_ingested_at or end, end),
+        where=None if asked.event_where is None else asked.event_where.predicate,
+    )
+
+
+async def empty_spool(db: Database, scope: Scope, job: LeasedJob) -> None:
+    """Remove what an export has read. Raises LeaseLost."""
+    for statement in (EMPTY_PEOPLE, EMPTY_IDENTITIES):
+        removed = ROWS_PER_PIECE
+        while removed == ROWS_PER_PIECE:
+            async with db.transaction(scope.sandbox_id) as tx:
+                removed = len(await tx.rows(statement, scope.sandbox_id, job.job_id, ROWS_PER_PIECE))
+                await leases.advance(tx, job, None, done=0, may_rest=False)
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+async def _pages(
+    db: Database, scope: Scope, config: Configuration, policy: MergePolicy, asked: Asked
+) -> AsyncIterator[list[Profile]]:
+    """Yield all people who are wanted, some at a time, with what is taken of their documents."""
+    node: Node = Leaf("JSON")
+    if asked.selector is not None:
+        node = selectors.subset(asked.selector, config.full_union(XdmClass.INDIVIDUAL_PROFILE))
+    projection = Projection((Document(node),), frozenset({PERSON, ORIGIN}))
+    window, place = Window(PEOPLE_PER_PAGE), (db, scope, config)
+    while True:
+        if asked.where is None:
+            page = await search_profiles(*place, policy, window, projection=projection)
+        else:
+            search = Search(policy, asked.where, PAGE_SECONDS)
+            page = await find_profiles(*place, search, window, projection=projection)
+        yield await _wanted(db, scope, asked.request, page.items)
+        if not page.has_next:
+            return
+        window = replace(window, after=page.end or (page.items[-1].profile_id,))
+
+
+async def _wanted(db: Database, scope: Scope, request: ExportRequest, profiles: Sequence[Profile]) -> list[Profile]:
+    """Return those of these people who have records, or may have none, and were last modified when they should."""
+    found = [each for each in profiles if request.empty_profiles or each.person.merged is not None]
+    since, until = request.from_ingested_at, request.to_ingested_at
+    if since is None and until is None:
+        return found
+    origins = await read_origins(db, scope, found)
+    return [
+        profile
+        for profile, origin in zip(found, origins, strict=True)
+        if (since is None or origin.modified_at >= since) and (until is None or origin.modified_at < until)
+    ]
+
+
+async def _count_events(db: Database, scope: Scope, asked: Asked, profiles: Sequence[Profile], at: datetime) -> int:
+    if asked.request.events is None:
+        return 0
+    members = [profile.person.event_xids for profile in profiles]
+    return sum(await count_events(db, scope, members, events_of(asked, at)))
+
+
+async def _texts(
+    db: Database, scope: Scope, config: Configuration, asked: Asked, profiles: Sequence[Profile]
+) -> Sequence[str]:
+    """Return what is taken of the documents of people, as JSON texts: as it was read, or by the selector of whole documents."""
+    if all(profile.parts for profile in profiles):
+        return [(profile.parts or ())[0] or "{}" for profile in profiles]
+    selector = asked.selector or {}
+    names = computed_in(selectors.subset(selector, config.full_union(XdmClass.INDIVIDUAL_PROFILE)))
+    documents = await with_values_of_people(db, scope, config, names or (), profiles)
+    return await in_time_slices(lambda each: orjson.dumps(selectors.apply(selector, each)).decode(), documents)
+
+
+# ------------------------------------------------------------------------------------------------ keeping
+
+
+async def _keep(
+    db: Database, scope: Scope, job: LeasedJob, profiles: Sequence[Profile], texts: Sequence[str], *, read: _Read
+) -> None:
+    """Keep what was read of some people, the last of those that `read` counts. Raises LeaseLost."""
+    key = scope.sandbox_id, job.job_id
+    people = [(*key, each.profile_id, text) for each, text in zip(profiles, texts, strict=True)]
+    identities = [(*key, xid, each.profile_id) for each in profiles for xid in each.person.xids]
+    async with db.transaction(scope.sandbox_id) as tx:
+        await tx.copy("export_person", ("sandbox_id", "job_id", "profile_id", "document"), people)
+        await tx.copy("export_identity", ("sandbox_id", "job_id", "xid", "profile_id"), identities)
+        await leases.advance(tx, job, None, done=read.people, total=read.total, may_rest=False)

@@ -1,0 +1,151 @@
+-- Exports: what they have read and are yet to write, whom they hold, and the files that they wrote.
+
+-- name: read_exports(sandbox_id, job_ids) -> rows
+-- How far these exports are, with their files. Walks job_pkey and export_file_pkey.
+select j.job_id, j.cursor,
+       (select json_agg(json_build_object('path', f.path, 'rows', f.rows, 'bytes', f.bytes, 'sha256', f.sha256) order by f.path)
+          from gateway.export_file as f
+         where f.sandbox_id = $1 and f.job_id = j.job_id and not f.is_withdrawn) as files
+  from gateway.job as j
+ where j.sandbox_id = $1 and j.job_id = any($2::uuid[]);
+
+-- name: count_open(sandbox_id) -> value
+-- How many exports have not ended. Walks job_open_key.
+select count(*)
+  from gateway.job
+ where sandbox_id = $1 and kind = 'EXPORT_PROFILES' and status in ('NEW', 'PROCESSING');
+
+-- name: hold_policy(sandbox_id, policy_id, version) -> value
+-- The policy's id if it has this version; it is not deleted before the transaction ends. Walks merge_policy_pkey.
+select policy_id
+  from gateway.merge_policy
+ where sandbox_id = $1 and policy_id = $2 and version = $3
+   for key share;
+
+-- name: delete_export(sandbox_id, job_id) -> value
+-- Remove an export that has ended, and return its id. Walks job_pkey.
+delete from gateway.job
+ where sandbox_id = $1 and job_id = $2 and kind = 'EXPORT_PROFILES' and status not in ('NEW', 'PROCESSING')
+returning job_id;
+
+-- name: find_file(sandbox_id, job_id, path) -> row
+-- Where a file is, and whether it may still be read. Walks export_file_pkey and job_pkey.
+select f.folder, f.bytes, f.sha256, f.is_withdrawn or j.job_id is null as is_withdrawn
+  from gateway.export_file as f
+  left join gateway.job as j on j.sandbox_id = $1 and j.job_id = $2
+ where f.sandbox_id = $1 and f.job_id = $2 and f.path = $3;
+
+-- name: add_file(sandbox_id, job_id, path, folder, is_of_events, first_key, last_key, rows, bytes, sha256) -> none
+-- Note a file that is whole. One of the same name, of an attempt that was killed, has been replaced by it.
+insert into gateway.export_file (sandbox_id, job_id, path, folder, is_of_events, first_key, last_key, rows, bytes, sha256)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: list_files(sandbox_id, job_id) -> rows
+-- The files of an export, withdrawn ones included. Walks export_file_pkey.
+select job_id, path, folder
+  from gateway.export_file
+ where sandbox_id = $1 and job_id = $2;
+
+-- name: list_due_files(sandbox_id, at, size) -> rows
+-- Files that nobody is to read any more: they were withdrawn, their time is over, or their export is gone or ended before it was complete. Walks
+-- export_file_pkey and job_pkey.
+select f.job_id, f.path, f.folder
+  from gateway.export_file as f
+  left join gateway.job as j on j.sandbox_id = $1 and j.job_id = f.job_id
+ where f.sandbox_id = $1
+   and (f.is_withdrawn or j.job_id is null or j.status in ('FAILED', 'CANCELLED')
+        or j.status = 'COMPLETED' and (j.cursor ->> 'expires_at')::timestamptz <= $2)
+ order by f.job_id, f.path
+ limit $3;
+
+-- name: remove_files(sandbox_id, job_ids, paths) -> none
+-- Forget files that are gone. Walks export_file_pkey.
+delete from gateway.export_file as f
+ using unnest($2::uuid[], $3::text[]) as gone(job_id, path)
+ where f.sandbox_id = $1 and f.job_id = gone.job_id and f.path = gone.path;
+
+-- name: list_people(sandbox_id, job_id, after, size, bytes) -> rows
+-- The next people of an export, with what it takes of them: as many as have so many bytes together, one at least. Walks export_person_pkey.
+select profile_id, document
+  from (select profile_id, document,
+               sum(octet_length(document)) over (order by profile_id rows between unbounded preceding and 1 preceding) as before
+          from (select profile_id, document
+                  from gateway.export_person
+                 where sandbox_id = $1 and job_id = $2 and profile_id > $3
+                 order by profile_id
+                 limit $4) as p) as p
+ where coalesce(before, 0) < $5
+ order by profile_id;
+
+-- name: has_people(sandbox_id, job_id) -> value
+-- Whether what an export has read is there. Walks export_person_pkey.
+select exists (select
+                 from gateway.export_person
+                where sandbox_id = $1 and job_id = $2);
+
+-- name: list_identities(sandbox_id, job_id, after, size) -> rows
+-- The next identities that an export holds, with the people whose they are in it; an erased one has no value. Walks export_identity_pkey, and
+-- identity_pkey once for each.
+select x.xid, x.profile_id, i.namespace_id, i.value
+  from (select xid, profile_id
+          from gateway.export_identity
+         where sandbox_id = $1 and job_id = $2 and xid > $3
+         order by xid
+         limit $4) as x
+  left join lateral (
+         select namespace_id, value
+           from gateway.identity
+          where sandbox_id = $1 and xid = x.xid
+          limit 1) as i on true
+ order by x.xid;
+
+-- name: empty_people(sandbox_id, job_id, size) -> rows
+-- Remove up to so many people of what an export has read. Walks export_person_pkey.
+delete from gateway.export_person
+ where sandbox_id = $1 and job_id = $2
+   and profile_id in (select profile_id from gateway.export_person where sandbox_id = $1 and job_id = $2 order by profile_id limit $3)
+returning profile_id;
+
+-- name: empty_identities(sandbox_id, job_id, size) -> rows
+-- Forget up to so many identities that an export held. Walks export_identity_pkey.
+delete from gateway.export_identity
+ where sandbox_id = $1 and job_id = $2
+   and xid in (select xid from gateway.export_identity where sandbox_id = $1 and job_id = $2 order by xid limit $3)
+returning xid;
+
+-- name: list_spooled(sandbox_id) -> rows
+-- The exports that have ended, or are gone, and still hold what they have read. Skips through export_person_pkey, one step for each export.
+with recursive spooled as (
+  select (select p.job_id from gateway.export_person as p where p.sandbox_id = $1 order by p.job_id limit 1) as job_id
+   union all
+  select (select p.job_id from gateway.export_person as p where p.sandbox_id = $1 and p.job_id > s.job_id order by p.job_id limit 1)
+    from spooled as s
+   where s.job_id is not null
+)
+select s.job_id
+  from spooled as s
+  left join gateway.job as j on j.sandbox_id = $1 and j.job_id = s.job_id
+ where s.job_id is not null and (j.job_id is null or j.status not in ('NEW', 'PROCESSING'));
+
+-- name: list_unfiled(sandbox_id) -> rows
+-- The exports that have ended, or are gone, and whose files are gone, too, but not yet the identities that these held. Skips through
+-- export_identity_pkey, one step for each export.
+with recursive held as (
+  select (select x.job_id from gateway.export_identity as x where x.sandbox_id = $1 order by x.job_id limit 1) as job_id
+   union all
+  select (select x.job_id from gateway.export_identity as x where x.sandbox_id = $1 and x.job_id > h.job_id order by x.job_id limit 1)
+    from held as h
+   where h.job_id is not null
+)
+select h.job_id
+  from held as h
+  left join gateway.job as j on j.sandbox_id = $1 and j.job_id = h.job_id
+ where h.job_id is not null and (j.job_id is null or j.status not in ('NEW', 'PROCESSING'))
+   and not exists (select from gateway.export_file as f where f.sandbox_id = $1 and f.job_id = h.job_id);
+
+-- name: list_known(sandbox_id, job_ids) -> rows
+-- Those of these exports that have a job, or files. Walks job_pkey and export_file_pkey.
+select k.job_id
+  from unnest($2::uuid[]) as k(job_id)
+ where exists (select from gateway.job as j where j.sandbox_id = $1 and j.job_id = k.job_id)
+    or exists (select from gateway.export_file as f where f.sandbox_id = $1 and f.job_id = k.job_id);

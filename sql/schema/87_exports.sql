@@ -1,0 +1,37 @@
+-- Exports: what they have read and are yet to write, whom they hold, and the files that they wrote. The job itself is a row of job.
+
+-- What an export takes of each person at its instant, until it is in a file. Unlogged: a crash of Postgres empties it, and the export begins anew.
+create unlogged table gateway.export_person (
+  sandbox_id bigint not null,
+  job_id     uuid not null,
+  profile_id uuid not null,
+  document   text not null,                                                       -- JSON, finished: the selected fields
+  primary key (sandbox_id, job_id, profile_id)
+);
+
+-- Under which identities an export holds somebody; kept as long as its files.
+create table gateway.export_identity (
+  sandbox_id bigint not null,
+  job_id     uuid not null,
+  xid        uuid not null,
+  profile_id uuid not null,
+  primary key (sandbox_id, job_id, xid)
+);
+
+create index export_identity_xid_idx on gateway.export_identity (sandbox_id, xid);
+
+-- A file that is whole. Its row stays until the file is gone, also without its job.
+create table gateway.export_file (
+  sandbox_id   bigint not null,
+  job_id       uuid not null,
+  path         text collate "C" not null,                                         -- its name in the folder
+  folder       text not null,                                                     -- below the directory of exports, or a URL
+  is_of_events boolean not null,                                                  -- of people otherwise
+  first_key    uuid,                                                              -- of people: the first profile id; of events: the first xid; null: it holds nobody
+  last_key     uuid,
+  rows         bigint not null,
+  bytes        bigint not null,
+  sha256       text not null,
+  is_withdrawn boolean not null default false,                                    -- nobody may read it any more; it goes with the next look
+  primary key (sandbox_id, job_id, path)
+);

@@ -1,0 +1,258 @@
+"""Exports: what is in their files, by which programs these can be read, and how they end."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import duckdb
+import orjson
+import pytest
+from crashes import killed_at
+from exported import exported, folder_of, rows_of, work, working
+from world import event, record
+
+from gateway.domain.config import policies
+from gateway.domain.config.sandboxes import reset_sandbox
+from gateway.domain.operations import export_spool
+from gateway.domain.operations.export_jobs import (
+    ExportEvents,
+    ExportFormat,
+    ExportRequest,
+    cancel_export_job,
+    create_export_job,
+    delete_export_job,
+    list_export_jobs,
+    read_export_jobs,
+)
+from gateway.domain.operations.export_locations import Locations
+from gateway.domain.operations.export_retention import expire_exports
+from gateway.domain.reading.changes import list_changes
+from gateway.domain.rules.keyset import Window
+from gateway.domain.work import jobs, leases
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.jobs import JobStatus
+from gateway.errors import Conflict, Invalid
+from gateway.storage.queries import Query
+from gateway.xdm.classes import XdmClass
+
+ANA, BOB, EVE = [("Email", f"{name}@example.com") for name in ("ana", "bob", "eve")]
+PHONE, DEVICE = ("Phone", "+1"), ("ECID", "1" * 38)
+HELD = Query(
+    "test.held",
+    "select (select count(*) from gateway.export_person), (select count(*) from gateway.export_identity), (select count(*) from gateway.export_file)",
+    (), (), "row", "For tests.",
+)  # fmt: skip
+CRASH = Query("test.crash", "truncate gateway.export_person", (), (), "none", "As Postgres does after a crash.")
+
+
+@pytest.fixture
+def locations(tmp_path):
+    return Locations(tmp_path / "exports", ("memory://shared/exports",))
+
+
+@pytest.fixture
+async def peopled(world):
+    await world.records(record(ANA, PHONE, first_name="Ana"), record(BOB, first_name="Bob"))
+    await world.events(event("e1", "2026-01-01T00:00:00Z", ANA), event("e2", "2026-01-02T00:00:00Z", DEVICE))
+    return world
+
+
+async def expired(world, locations, db=None):
+    """Do the recurring job that removes what exports leave."""
+    db = db or world.db
+    await jobs.schedule(db)
+    async with db.transaction() as tx:
+        await jobs.hasten(tx, world.scope, JobKind.EXPIRE_EXPORTS)
+    claim = await leases.claim(db, [JobKind.EXPIRE_EXPORTS])
+    await leases.carry_out(db, claim, expire_exports(db, world.scope, world.configurations, claim, locations=locations))
+
+
+async def names(world, locations, **wanted):
+    export = await exported(world, locations, format=ExportFormat.JSONL, fields="person.name.firstName", **wanted)
+    assert export.job.status is JobStatus.COMPLETED, export.job.error
+    rows = rows_of(world, locations, export, "profiles")
+    return sorted(row.get("person", {}).get("name", {}).get("firstName", "") for row in rows)
+
+
+async def test_an_export_has_the_people_that_pass_its_filter(peopled, locations):
+    world = peopled
+    assert await names(world, locations) == ["Ana", "Bob"]
+    assert await names(world, locations, empty_profiles=True) == ["", "Ana", "Bob"]
+    assert await names(world, locations, where='person.name.firstName = "Ana"') == ["Ana"]
+    between = (await exported(world, locations)).state.snapshot_at
+    await world.records(record(EVE, first_name="Eve"))
+    assert await names(world, locations, from_ingested_at=between) == ["Eve"]
+    assert await names(world, locations, to_ingested_at=between) == ["Ana", "Bob"]
+    await world.publish("visits", "xEvent.count()")
+    own = f"_{world.scope.organization.code}.ComputedAttributes.visits"
+    assert await names(world, locations, where=f"{own} > 0") == ["Ana"]
+    export = await exported(world, locations, fields=f"person,{own}", where=f"{own} > 0")
+    (row,) = rows_of(world, locations, export, "profiles")
+    assert row[own.partition(".")[0]] == {"ComputedAttributes": {"visits": 1}}
+
+
+async def test_events_have_fields_a_window_and_a_condition_of_their_own(peopled, locations):
+    world = peopled
+    await world.publish("month", "timestamp.getMonth()", xdm_class=XdmClass.EXPERIENCE_EVENT)
+    before = (await exported(world, locations)).state.snapshot_at
+    await world.events(
+        event("e3", "2026-01-03T05:00:00Z", ANA, eventType="late"), event("e4", "2026-01-04T00:00:00Z", BOB)
+    )
+    own = f"_{world.scope.organization.code}.ComputedAttributes.month"
+    wanted = ExportEvents(f"eventType,{own}", before, None, 'eventType = "late"')
+    for form in ExportFormat:
+        export = await exported(world, locations, events=wanted, format=form)
+        (row,) = rows_of(world, locations, export, "events")
+        assert row.pop("identity") == {"namespace": "Email", "value": ANA[1]}
+        (person,) = [row for row in rows_of(world, locations, export, "profiles") if "Ana" in str(row)]
+        assert row.pop("profileId") == person["profileId"]
+        fields = {"_id": "e3", "timestamp": "2026-01-03T05:00:00.000Z", "eventType": "late"}
+        assert row == {**fields, own.partition(".")[0]: {"ComputedAttributes": {"month": 1}}}
+        assert (export.state.events, export.state.found_events, export.job.progress) == (1, 1, 1)
+
+
+async def test_duckdb_reads_what_was_written(peopled, locations):
+    for form, name, read in (
+        (ExportFormat.PARQUET, "*.parquet", "read_parquet('{}')"),
+        (ExportFormat.JSONL, "*.jsonl.gz", "read_json('{}', format = 'newline_delimited')"),
+    ):
+        export = await exported(
+            peopled, locations, format=form, events=ExportEvents(), fields="person.name,identityMap"
+        )
+        folder = folder_of(peopled, locations, export)
+        people, events = (read.format(folder / f"{kind}-{name}") for kind in ("profiles", "events"))
+        found = duckdb.sql(f"""
+            select p.person.name.firstName, e._id, e.identity.namespace
+              from {people} p left join {events} e using (profileId) order by all""")
+        assert found.fetchall() == [("Ana", "e1", "Email"), ("Bob", None, None)]
+
+
+async def test_the_manifest_tells_of_each_file_and_the_feed_goes_on_from_the_instant(peopled, locations):
+    world = peopled
+    export = await exported(world, locations, events=ExportEvents(), empty_profiles=True)
+    told = orjson.loads((folder_of(world, locations, export) / "manifest.json").read_bytes())
+    shown = [{name: getattr(file, name) for name in ("path", "rows", "bytes", "sha256")} for file in export.files]
+    assert told["files"] == [file for file in shown if file["path"] != "manifest.json"]
+    assert (told["profiles"], told["events"], told["byNamespace"]) == (3, 2, {"Email": 2, "Phone": 1, "ECID": 1})
+    policy = (await world.config()).default_policy
+    after = Window(after=tuple(export.state.position))
+    assert (await list_changes(world.db, world.scope, policy, after)).items == []
+    await world.records(record(EVE))
+    assert len((await list_changes(world.db, world.scope, policy, after)).items) == 1
+
+
+async def test_a_file_is_there_whole_or_not_at_all_and_a_crash_of_postgres_begins_anew(peopled, locations, later):
+    world, request = peopled, await requested(peopled)
+    made = await create_export_job(world.db, world.scope, await world.config(), request, locations)
+    claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
+    assert await killed_at(
+        1, leases.carry_out(world.db, claim, working(world, claim, locations)), "export_jobs.add_file"
+    )
+    (half,) = await read_export_jobs(world.db, world.scope, [made.job_id])
+    assert half.files == ()
+    assert half.state.people == 2
+    await world.db.rows(CRASH)
+    await world.records(record(EVE, first_name="Eve"))
+    await work(replace(world, db=await later(timedelta(minutes=2))), locations)
+    (ended,) = await read_export_jobs(world.db, world.scope, [made.job_id])
+    assert ended.state.snapshot_at > half.state.snapshot_at
+    assert len(rows_of(world, locations, ended, "profiles")) == 3
+    assert sorted(path.name for path in folder_of(world, locations, ended).iterdir()) == [f.path for f in ended.files]
+    assert (await world.db.row(HELD))[0] == 0
+
+
+async def requested(world, **wanted):
+    policy = (await world.config()).default_policy
+    return ExportRequest(policy.policy_id, policy.version, **wanted)
+
+
+async def test_an_export_fails_at_once_where_it_cannot_be_done(peopled, locations):
+    world = peopled
+    request = await requested(world)
+    await create_export_job(world.db, world.scope, await world.config(), request, locations)
+    await work(world, locations, most=100)
+    policy = (await world.config()).default_policy
+    await create_export_job(world.db, world.scope, await world.config(), request, locations)
+    await policies.update_policy(world.db, world.scope, policy.policy_id, replace_name(policy))
+    await work(world, locations)
+    found = (await list_export_jobs(world.db, world.scope)).items
+    assert [export.job.status for export in found] == [JobStatus.FAILED] * 2
+    assert "GATEWAY_EXPORT_SPOOL_GB" in found[1].job.error
+    assert "policy was changed" in found[0].job.error
+    await expired(world, locations)
+    assert tuple(await world.db.row(HELD)) == (0, 0, 0)
+
+
+def replace_name(policy):
+    return {"name": f"{policy.settings.name} again"}
+
+
+async def test_a_request_that_cannot_be_exported_is_refused_with_its_place(peopled, locations):
+    world = peopled
+    config = await world.config()
+    for wanted, path in (
+        ({"fields": "person.nmae"}, ["fields"]),
+        ({"where": "person.nmae = 1"}, ["where"]),
+        ({"events": ExportEvents(fields="x(")}, ["events", "fields"]),
+        ({"events": ExportEvents(where="1 +")}, ["events", "where"]),
+        ({"location": "../up"}, ["location"]),
+    ):
+        with pytest.raises(Invalid) as refused:
+            await create_export_job(world.db, world.scope, config, await requested(world, **wanted), locations)
+        assert refused.value.path == path
+    stale = replace(await requested(world), policy_version=9)
+    with pytest.raises(Conflict):
+        await create_export_job(world.db, world.scope, config, stale, locations)
+
+
+async def test_cancelled_deleted_and_expired_exports_leave_nothing(peopled, locations, later):
+    world = peopled
+    cancelled = await create_export_job(world.db, world.scope, await world.config(), await requested(world), locations)
+    with pytest.raises(Conflict):
+        await delete_export_job(world.db, world.scope, cancelled.job_id, locations)
+    claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
+    assert await killed_at(1, working(world, claim, locations), "export_jobs.list_people")
+    await cancel_export_job(world.db, world.scope, cancelled.job_id)
+    deleted, kept = await exported(world, locations), await exported(world, locations)
+    remote = await exported(world, locations, location="memory://shared/exports/daily")
+    assert remote.job.status is JobStatus.COMPLETED
+    await delete_export_job(world.db, world.scope, deleted.job_id, locations)
+    assert not folder_of(world, locations, deleted).exists()
+    await expired(world, locations)
+    assert [one.job_id for one in (await list_export_jobs(world.db, world.scope)).items] == [
+        each.job_id for each in (remote, kept, cancelled)
+    ]
+    policy = (await world.config()).default_policy
+    assert len(rows_of(world, locations, kept, "profiles")) == 2
+    await expired(world, locations, await later(timedelta(days=7, minutes=1)))
+    assert not folder_of(world, locations, kept).exists()
+    with pytest.raises(FileNotFoundError):
+        locations.at(locations.folder_of(world.scope, remote.job_id, remote.request.location)).open("manifest.json")
+    assert tuple(await world.db.row(HELD)) == (0, 0, 0)
+    other = await policies.create_policy(
+        world.db, world.scope, replace(policy.settings, name="Other", is_default=False)
+    )
+    await exported(world, locations, other)
+    with pytest.raises(Conflict):
+        await policies.delete_policy(world.db, world.scope, other.policy_id)
+
+
+async def test_a_sandbox_that_is_reset_takes_its_exports_along(peopled, locations):
+    world = peopled
+    gone = folder_of(world, locations, await exported(world, locations))
+    await reset_sandbox(world.db, world.scope, world.scope.sandbox_id, world.scope.sandbox.name)
+    world.scope = replace(world.scope, sandbox=await world.fresh_sandbox())
+    assert tuple(await world.db.row(HELD)) == (0, 0, 0)
+    await expired(world, locations)
+    assert not gone.exists()
+
+
+async def test_nobody_writes_while_the_instant_is_taken_and_everybody_afterwards(peopled, locations, monkeypatch):
+    """The lock is held for two statements: not while people are read."""
+    world, keep = peopled, export_spool._keep
+
+    async def writing(*args, **more):
+        await world.records(record(EVE))
+        await keep(*args, **more)
+
+    monkeypatch.setattr(export_spool, "_keep", writing)
+    assert (await exported(world, locations)).state.people == 2
