@@ -6,15 +6,14 @@ Only `cli` and `server` use them; code below gets its configuration as arguments
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -31,6 +30,17 @@ from gateway.domain.rules.limits import ATTRIBUTES, ServiceLimit
 from gateway.domain.rules.names import camel_case
 from gateway.errors import SettingsError
 from gateway.postgres.directories import default_data_dir
+from gateway.setting_texts import (
+    MAX_PORT,
+    allowed_host,
+    cors_origin,
+    directory,
+    edges_of,
+    is_host,
+    is_postgres_url,
+    listed,
+    parsed,
+)
 
 PREFIX = "GATEWAY_"
 MIN_LIKENESS = (
@@ -40,87 +50,7 @@ MIN_SECRET_BYTES = 32  # as many as the key that is made of it
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 OWN_ISSUER = "profile-gateway"  # issuer and audience of our own tokens
 MAX_EMBEDDED_CONNECTIONS = 5_000  # of all processes together to the embedded Postgres, which keeps memory for each
-MAX_PORT = 65_535
-DEFAULT_PORTS = {"http": "80", "https": "443"}  # browsers leave them out of an origin
-
-_HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
-_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\s:\[\]]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?(?=[/?#]|$)")
-
-
-def _listed(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    parts = tuple(part.strip() for part in value.split(",") if part.strip())
-    if not parts:
-        raise ValueError("lists nothing; leave it unset, or separate what it lists by commas")
-    return parts
-
-
-def _parsed(value: Any) -> Any:
-    try:
-        return orjson.loads(value) if isinstance(value, str) else value
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"is no JSON: {error}") from None
-
-
-def _is_host(text: str) -> bool:
-    """Return whether a text is a host name, or an address (of IPv6 in brackets, as in a URL)."""
-    try:
-        return text.startswith("[") == (ip_address(text.strip("[]")).version == 6)  # of IPv6
-    except ValueError:
-        return _HOST_NAME.fullmatch(text) is not None
-
-
-def _allowed_host(name: str) -> str:
-    """Return a host name in the form in which names are compared. Raises ValueError for one that no Host header can contain."""
-    host = name.lower().removesuffix(".")
-    if name == "*" or _is_host(host.removeprefix("*.")) or _is_host(f"[{host}]"):
-        return f"[{host}]" if ":" in host and not host.startswith("[") else host
-    before, _, port = host.rpartition(":")
-    if port.isdecimal() and _is_host(before):
-        raise ValueError(f"{name!r} names a port, too: write {before!r}")
-    raise ValueError(f"{name!r} is no name of a host: write such as 'api.example.com', '*.example.com' or '10.0.0.1'")
-
-
-def _cors_origin(origin: str) -> str:
-    """Return an origin as browsers send it. Raises ValueError for a text that they never send."""
-    if origin == "*":
-        return origin
-    lowered = origin.lower()
-    matched = _ORIGIN.match(lowered)
-    if matched is None or not _is_host(matched[2]):
-        raise ValueError(f"{origin!r} is no origin: write such as 'https://shop.example.com'")
-    scheme, host, port = matched.groups()
-    whole = f"{scheme}://{host}" + (f":{port}" if port and port != DEFAULT_PORTS.get(scheme) else "")
-    if whole != lowered:
-        raise ValueError(
-            f"{origin!r} is more than an origin, which ends with its host, or a port of its own: write {whole!r}"
-        )
-    return whole
-
-
-def _directory(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise ValueError("begins with the home directory of a user who is not known") from error
-
-
-def _is_postgres_url(address: str) -> bool:
-    try:
-        address.encode()
-        parts = urlsplit(address)
-        parse_qs(parts.query, strict_parsing=bool(parts.query))
-    except ValueError:
-        return False
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts.split(",")]
-    ports_are_right = all(port.isdecimal() and 0 < int(port) <= MAX_PORT for port in ports if port)
-    is_whole = ports_are_right and "@" not in credentials and not parts.fragment
-    return is_whole and parts.scheme in {"postgresql", "postgres"}
-
-
-Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Listed = Annotated[tuple[str, ...], BeforeValidator(listed)]
 """Texts separated by commas."""
 
 
@@ -185,7 +115,7 @@ class Settings(BaseModel):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=MAX_PORT, description="Port to listen on; 0 takes a free one.")
-    data_dir: Annotated[Path, AfterValidator(_directory)] = Field(
+    data_dir: Annotated[Path, AfterValidator(directory)] = Field(
         default_factory=default_data_dir, description="Directory of the embedded Postgres and of the credentials."
     )
     database_url: SecretStr | None = Field(
@@ -209,6 +139,10 @@ class Settings(BaseModel):
         ge=0,
         le=100_000,
         description="Prepared statements kept per connection, each up to half a megabyte in Postgres; 0 says that a pooler in transaction mode stands in front of it.",
+    )
+    edges: Annotated[Mapping[str, SecretStr], BeforeValidator(edges_of)] = Field(
+        {},
+        description="Edges that projections are delivered to, by commas: a data centre and the address of its edge's Postgres.",
     )
     organization: str = Field(
         "local", description="Code of the organization that the first start creates and the command line works in."
@@ -262,7 +196,7 @@ class Settings(BaseModel):
     jwt_former_secret: SecretStr | None = Field(
         None, description="The secret that `GATEWAY_JWT_SECRET` has replaced: its tokens are valid until they expire."
     )
-    jwt_issuers: Annotated[tuple[TokenIssuer, ...], BeforeValidator(_parsed)] = Field(
+    jwt_issuers: Annotated[tuple[TokenIssuer, ...], BeforeValidator(parsed)] = Field(
         (), description='Other issuers as a JSON list of `{"issuer", "audience", "jwks_url", "algorithms"}`.'
     )
     jwt_leeway_seconds: float = Field(
@@ -272,10 +206,10 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         description="How far the clocks of those who issue tokens may differ from ours: for `iat`, `nbf` and `exp`.",
     )
-    allowed_hosts: Annotated[Listed, _each(_allowed_host)] = Field(
+    allowed_hosts: Annotated[Listed, _each(allowed_host)] = Field(
         (), description="Names that a request's Host may have, by commas; on a loopback address, its own names, too."
     )
-    cors_origins: Annotated[Listed, _each(_cors_origin)] = Field(
+    cors_origins: Annotated[Listed, _each(cors_origin)] = Field(
         (), description="Origins whose pages may call the API, by commas."
     )
     console: bool = Field(default=True, description="Serve GraphiQL at `/graphiql`.")
@@ -336,7 +270,7 @@ class Settings(BaseModel):
     @classmethod
     def _can_be_listened_on(cls, value: str) -> str:
         address = value.strip("[]")
-        if not _is_host(address.lower()) and not _is_host(f"[{address.partition('%')[0]}]"):
+        if not is_host(address.lower()) and not is_host(f"[{address.partition('%')[0]}]"):
             raise ValueError(
                 f"{value!r} is no address: write such as '127.0.0.1', '::1' or '0.0.0.0'; the port is GATEWAY_PORT"
             )
@@ -352,7 +286,7 @@ class Settings(BaseModel):
     @field_validator("database_url", "edge_database_url", "listen_url")
     @classmethod
     def _is_a_postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _is_postgres_url(value.get_secret_value()):
+        if value is not None and not is_postgres_url(value.get_secret_value()):
             raise ValueError(
                 "is a URL such as postgresql://user:password@host:5432/database; inside a part, all but letters, digits and "
                 ".-_~ is written as %XX"

@@ -96,6 +96,14 @@ class ListenerChanged(NamedTuple):
     reason: str | None
 
 
+class EdgeChanged(NamedTuple):
+    """Deliveries to the edge of a data centre were held up, or go on again. `reason`: why they do not."""
+
+    data_center: str
+    state: Literal["held up", "recovered"]
+    reason: str | None
+
+
 class JobLeft(NamedTuple):
     """A worker left a job after `seconds`. `outcome`: completed, put off, failed, or lost to a newer job or another worker."""
 
@@ -158,6 +166,7 @@ Observation = (
     | ConnectionCut
     | EmbeddedPostgres
     | ListenerChanged
+    | EdgeChanged
     | ConnectionRefused
     | JobLeft
     | JobsCounted

@@ -114,6 +114,7 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     | {"configuration.read_version", "expressions.read_instant", "appending.stamp"},
     JobKind.EXPIRE_COMPUTED_PARTIALS: AGAIN | {"configuration.read_version", "computed_partials.expire_partials"},
     JobKind.REPORT_PREVIEWS: AGAIN | {"configuration.read_version"},
+    JobKind.BACKFILL_PROJECTION: ONCE | {"configuration.read_version"},
 }
 """The last statement before each commit of a kind of job."""
 
@@ -126,14 +127,9 @@ SECRET = b"s" * 32
 """Makes the same xids each time: jobs take people in their order."""
 SMALL = [
     *((removal, name, size) for name, size in [("FIRST_SIZE", 1), ("PIECE_SECONDS", 0), ("VERSIONS_AT_ONCE", 1)]),
-    *(
-        (erasure, name, size)
-        for name, size in [
-            ("MARKED_AT_ONCE", 1),
-            ("IDENTITIES_AT_ONCE", 2),
-            ("CHANGES_PER_PIECE", 4),
-        ]
-    ),
+    (erasure, "MARKED_AT_ONCE", 1),
+    (erasure, "IDENTITIES_AT_ONCE", 2),
+    (erasure, "CHANGES_PER_PIECE", 4),
     *((erasure_redaction, name, 1) for name in ("TIES_PER_PAGE", "VERSIONS_PER_PIECE", "EVENTS_PER_PIECE")),
     (event_retention, "IDENTITIES_PER_PIECE", 4),
     (profile_retention, "PEOPLE_PER_LOOK", 3),
@@ -261,7 +257,7 @@ async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:
     if kind is JobKind.DELETE_PROFILE:
         xids = [await world.xid(*one) for one in (ANA, CARL, DEVICES[1])]
         return await delete_profiles(db, scope, xids, reach=DeleteScope.IDENTITY)
-    if kind in {JobKind.BACKFILL_COMPUTED_ATTRIBUTE, JobKind.BUILD_SEARCH_INDEX}:
+    if kind in {JobKind.BACKFILL_COMPUTED_ATTRIBUTE, JobKind.BUILD_SEARCH_INDEX, JobKind.BACKFILL_PROJECTION}:
         return None
     raise AssertionError(f"Say here what starts {kind}, and above where it commits.")
 
@@ -288,6 +284,8 @@ async def _prepare(world: World, batch_id: UUID, kind: JobKind) -> None:
     if kind is JobKind.EXPIRE_EXPORTS:
         await _export(world)
         await worked(db, [JobKind.EXPORT_PROFILES])
+    if kind is JobKind.BACKFILL_PROJECTION:
+        await world.project("names", "person.name")
     if kind is JobKind.REFRESH_KEPT_VALUES:
         await _keep_values(world)
     if kind in {JobKind.BACKFILL_COMPUTED_ATTRIBUTE, JobKind.EXPIRE_COMPUTED_PARTIALS}:

@@ -50,7 +50,7 @@ KIND_OF = {
     "schema.title": "title", "identityNamespace.code": "title", "mergePolicy.name": "policy",
     "computedAttribute.id": "ComputedAttribute", "destinationId": "ProjectionDestination", "configurationId": "ProjectionConfiguration", "projectionDestination.id": "ProjectionDestination", "UpdateProjectionDestinationInput.id": "ProjectionDestination",
     "deleteProjectionDestination.id": "ProjectionDestination", "projectionConfiguration.id": "ProjectionConfiguration", "projectionConfiguration.name": "projection",
-    "projectionConfigurations.name": "projection", "UpdateProjectionConfigurationInput.id": "ProjectionConfiguration", "deleteProjectionConfiguration.id": "ProjectionConfiguration",
+    "projectionConfigurations.name": "projection", "projection.name": "projection", "UpdateProjectionConfigurationInput.id": "ProjectionConfiguration", "deleteProjectionConfiguration.id": "ProjectionConfiguration",
     "computedAttribute.name": "attribute", "UpdateComputedAttributeInput.id": "ComputedAttribute",
     "deleteComputedAttribute.id": "ComputedAttribute", "UpdateSandboxInput.id": "Sandbox",
     "UpdateDatasetInput.id": "Dataset", "UpdateSchemaInput.id": "XdmSchema", "BatchInput.id": "Batch", "ResetSandboxInput.id": "Sandbox",
@@ -194,7 +194,7 @@ class _Filler:
         nullable, name = get_nullable_type(input_type), path[-1]
         if self.place and self.place.path == path and not is_list_type(nullable):
             return self.foreign[self.place.kind]
-        if name in VALUES:
+        if name in VALUES and path not in self.kinds:
             return VALUES[name]
         if is_list_type(nullable):
             return [self.value(path, nullable.of_type)]

@@ -21,6 +21,7 @@ from gateway.api.scalars import Long, described
 from gateway.domain.config.computed_attributes import ComputedAttribute
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.policies import MergePolicy
+from gateway.domain.config.projection_configurations import ProjectionConfiguration
 from gateway.domain.config.search_indexes import SearchIndex
 from gateway.domain.facts.batches import Batch
 from gateway.domain.operations.batch_removal import delete_batch, revert_batch
@@ -86,7 +87,7 @@ described(
     BACKFILL_COMPUTED_ATTRIBUTE="Reads the events that are there for a computed attribute that was published.",
     EXPIRE_EVENTS="Removes events that are older than the `eventRetentionDays` of their dataset, and people of whom nothing is left.",
     EXPIRE_PROFILES="Removes pseudonymous people about whom nothing has come in for the days of their sandbox's `pseudonymousExpiry`.",
-    BACKFILL_PROJECTION="Brings everybody to a new projection. Not yet: no job is of this type.",
+    BACKFILL_PROJECTION="Fills edges with what a projection configuration takes of everybody, since it is new, or what it takes is another by now. Edges serve what they have until they have all of it.",
     EXPIRE_ERRORS="Removes stored refusals of documents, and warnings, that are older than they are kept.",
     EXPIRE_CHANGES="Removes changes from the journal that are older than it keeps them.",
     COMPLETE_BATCHES="Completes batches that got no document for some days.",
@@ -147,6 +148,11 @@ def _computed_attribute(job: strawberry.Parent[Job], info: Info) -> ComputedAttr
     return None if attribute_id is None else info.context.config.attributes.find(attribute_id)
 
 
+def _projection(job: strawberry.Parent[Job], info: Info) -> ProjectionConfiguration | None:
+    configuration_id = _subject(job, About.PROJECTION)
+    return None if configuration_id is None else info.context.config.projections.find(configuration_id)
+
+
 @strawberry.type(description="What a job has done so far.")
 class JobMetrics:
     records_processed: Long = attribute("metrics.records", "How many records, events and other rows it has worked on.")
@@ -165,7 +171,10 @@ class DeletionReceiptType:
     identities: Long = plain("Identities that no document names any more.")
     profiles: Long = plain("People of whom nothing is left; of people who were erased, as they were before.")
     computed_values: Long = plain("Values of computed attributes that were stored for searches.")
-    projections: Long = plain("Projections at edges. 0: this version of the gateway has none.")
+    projections: Long = plain("Projections that edges had of people who were erased.")
+    unconfirmed_data_centers: list[str] = plain(
+        "Data centres whose edges had yet to confirm it when they were taken out of `GATEWAY_EDGES`: what they have is told by nobody."
+    )
     errors: Long = plain("Documents that had been refused, and were kept with their batch.")
     redacted_mentions: Long = plain(
         "Places in the documents of others where an erased identity stood, in every version of them."
@@ -235,6 +244,11 @@ class SystemJobNode(Node):
         _search_index,
         "The index that it makes; null where it makes none, or that is gone.",
         later("gateway.api.search_indexes", "SearchIndexNode") | None,
+    )
+    projection_configuration: Any = resolved_by(
+        _projection,
+        "The projection configuration that it fills edges with; null where it fills none, or that is gone.",
+        later("gateway.api.projection_configurations", "ProjectionConfigurationType") | None,
     )
     identities: list[IdentityRefType] = resolved_by(
         _identities, "The identities that a deletion of people was given, by xid, until it ends; none for other jobs."

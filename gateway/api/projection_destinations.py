@@ -7,11 +7,13 @@ import strawberry
 
 from gateway.api.catalog import Catalog, configured
 from gateway.api.context import Context, Info, attribute, later, plain, resolved_by
+from gateway.api.data_centers import EdgeStatusType
 from gateway.api.ids import input_id
 from gateway.api.mutations import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
 from gateway.api.nodes import Edited, Node, id_field, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Slice
 from gateway.api.scalars import described
+from gateway.api.weights import OBJECT, Weight
 from gateway.domain.config import projection_destinations
 from gateway.domain.config.projection_configurations import ProjectionConfiguration
 from gateway.domain.config.projection_destinations import (
@@ -20,6 +22,7 @@ from gateway.domain.config.projection_destinations import (
     ProjectionDestination,
     ReplicationPolicy,
 )
+from gateway.domain.operations.data_centers import DataCenter, read_data_centers
 from gateway.domain.rules.scope import Permission
 
 DEFAULT_TTL = 3_600  # seconds
@@ -60,6 +63,12 @@ def _configurations(destination: strawberry.Parent[ProjectionDestination], info:
     return [each for each in found if each.settings.destination_id == destination.destination_id]
 
 
+async def _status(destination: strawberry.Parent[ProjectionDestination], info: Info) -> list[DataCenter]:
+    codes, context = destination.settings.data_centers, info.context
+    known = {each.code: each for each in await read_data_centers(context.db, context.scope, codes)}
+    return [known[code] for code in codes]
+
+
 @strawberry.type(
     name="ProjectionDestination",
     description="Where projections go: data centres in which edges serve them, and how what they hold is kept up.",
@@ -79,6 +88,9 @@ class ProjectionDestinationType(Edited, Node):
     )
     replication_policy: ReplicationPolicy = attribute(
         "settings.replication_policy", "Whether changes are pushed, or edges fetch what they are asked for."
+    )
+    status: list[EdgeStatusType] = resolved_by(
+        _status, "How the edge in each of the data centres is, in their order.", weight=Weight(10 * OBJECT)
     )
     configurations: Any = resolved_by(
         _configurations,

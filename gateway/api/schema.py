@@ -27,8 +27,10 @@ from gateway.api.batches import BatchMutation, BatchQuery, read_batches
 from gateway.api.changes import ChangeQuery
 from gateway.api.computed_attributes import ATTRIBUTES, ComputedAttributeMutation, ComputedAttributeQuery
 from gateway.api.context import Info, resolved_by
+from gateway.api.data_centers import DataCenterQuery
 from gateway.api.datasets import DATASETS, DatasetMutation, DatasetQuery
 from gateway.api.diffs import DiffQuery
+from gateway.api.edge_projections import EdgeProjectionQuery
 from gateway.api.entities import with_entities
 from gateway.api.erased_identities import ErasedIdentityMutation, ErasedIdentityQuery
 from gateway.api.erasure_verification import ErasureVerificationQuery
@@ -128,6 +130,8 @@ class Query(
     AttributePreviewQuery,
     ProjectionDestinationQuery,
     ProjectionConfigurationQuery,
+    EdgeProjectionQuery,
+    DataCenterQuery,
     WarningQuery,
     ServiceLimitQuery,
     SystemJobQuery,

@@ -15,7 +15,8 @@ from gateway.postgres.directories import claim_data_directory
 from gateway.server import process
 from gateway.server.edge.app import create_edge
 from gateway.server.edge.deployment import EdgeDeployment, open_edge
-from gateway.settings import MAX_PORT, Settings
+from gateway.setting_texts import MAX_PORT
+from gateway.settings import Settings
 
 DEFAULT_PORT = 8100
 DATA_CENTER = re.compile(r"[A-Z]{2,3}[0-9]{1,2}")

@@ -168,8 +168,11 @@ def _details(job: Job) -> Table:
 
 def counted(receipt: DeletionReceipt) -> str:
     """Return what a receipt counts, as part of a sentence."""
-    counts = [f"{count:,} {name.replace('_', ' ')}" for name, count in asdict(receipt).items() if count]
-    return ", ".join(counts) or "nothing"
+    counted = {name: count for name, count in asdict(receipt).items() if isinstance(count, int)}
+    counts = [f"{count:,} {name.replace('_', ' ')}" for name, count in counted.items() if count]
+    unconfirmed = ", ".join(receipt.unconfirmed_data_centers)
+    told = ", ".join(counts) or "nothing"
+    return f"{told}; the edges in {unconfirmed} left before they confirmed it" if unconfirmed else told
 
 
 def _id(job: Job) -> str:

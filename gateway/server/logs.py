@@ -21,6 +21,7 @@ from gateway.telemetry import (
     AttributesComputed,
     ConfigurationBroken,
     ConnectionRefused,
+    EdgeChanged,
     EdgeLookedUp,
     EmbeddedPostgres,
     FaultMasked,
@@ -133,6 +134,9 @@ def _log_event(observation: Observation) -> None:
             _log.log(level, "embedded postgres", state=state, reason=reason, ms=round(seconds * 1000, 1))
         case ListenerChanged(state, reason):
             _log.log(logging.INFO if reason is None else logging.WARNING, "listener", state=state, reason=reason)
+        case EdgeChanged(data_center, state, reason):
+            level = logging.INFO if reason is None else logging.WARNING
+            _log.log(level, "edge", data_center=data_center, state=state, reason=reason)
         case JobLeft(kind, outcome, seconds):
             _log.info("job", request_id=correlation_id.get(), kind=kind, outcome=outcome, ms=round(seconds * 1000, 1))
         case TransactionRestarted(reason, attempt):

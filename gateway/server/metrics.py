@@ -25,6 +25,7 @@ from gateway.telemetry import (
     ConfigurationBroken,
     ConnectionCut,
     ConnectionRefused,
+    EdgeChanged,
     EdgeLookedUp,
     EmbeddedPostgres,
     FaultMasked,
@@ -218,6 +219,7 @@ class Metrics:
                 "gateway_listener_events",
                 "Losses and recoveries of the connection that listens for notifications.",
             ),
+            EdgeChanged: ("gateway_edge_events", "Deliveries to edges that were held up, and went on again."),
             FaultMasked: ("gateway_unexpected_errors", "Unexpected errors, masked for the caller."),
         }
         made = {kind: Counter(*texts, registry=self._registry) for kind, texts in counters.items()}

@@ -31,6 +31,7 @@ from gateway.domain.operations import (
     policy_materialization,
     preview_reports,
     profile_retention,
+    projection_backfill,
     sandbox_regrouping,
     search_indexing,
     version_retention,
@@ -41,6 +42,7 @@ from gateway.domain.work import leases
 from gateway.domain.work.job_kinds import RULES, JobKind
 from gateway.domain.work.jobs import schedule
 from gateway.domain.work.leases import LeasedJob
+from gateway.server.projector import projecting
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.listener import Waiter
@@ -75,7 +77,7 @@ def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
         JobKind.REVERT_BATCH: batch_removal.empty_batch,
         JobKind.DELETE_BATCH: batch_removal.empty_batch,
         JobKind.DELETE_DATASET: dataset_removal.empty_dataset,
-        JobKind.DELETE_PROFILE: erasure.erase_people,
+        JobKind.DELETE_PROFILE: partial(erasure.erase_people, data_centers=tuple(settings.edges)),
         JobKind.EXPIRE_EVENTS: event_retention.expire_events,
         JobKind.EXPIRE_PROFILES: profile_retention.expire_profiles,
         JobKind.EXPIRE_VERSIONS: partial(version_retention.expire_versions, days=settings.revert_days),
@@ -96,15 +98,19 @@ def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
             most=int(settings.export_spool_gb * 1_000_000_000),
         ),
         JobKind.EXPIRE_EXPORTS: partial(export_retention.expire_exports, locations=locations),
+        JobKind.BACKFILL_PROJECTION: partial(
+            projection_backfill.backfill_projection, data_centers=tuple(settings.edges)
+        ),
     }
 
 
 @asynccontextmanager
 async def working(db: Database, configurations: Configurations, settings: Settings) -> AsyncIterator[None]:
-    """Do jobs as long as the block lasts; a job that is interrupted is free for another worker."""
+    """Do jobs, and deliver to edges, as long as the block lasts; a job that is interrupted is free for another worker."""
     task = asyncio.create_task(_Worker(db, configurations, settings).work())
     try:
-        yield
+        async with projecting(db, configurations, settings):
+            yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -2,7 +2,8 @@
 
 -- name: claim_job(kinds, lease, seconds, longest_pause, single) -> row
 -- A due job of these kinds, leased for so many seconds, from the sandbox from which none was claimed for longest; jobs that another worker
--- is leasing now are skipped, and so is one of a single kind as long as another of that kind has begun in its sandbox. One whose lease ran out
+-- is leasing now are skipped, and so is one of a single kind as long as another of that kind has begun in its
+-- sandbox, and has more to do than to wait for edges (done_at). One whose lease ran out
 -- waits longer with each attempt. The first claim of a run of a recurring job ends what
 -- is told of its last run. Walks job_due_idx over all that is due, and job_claimed_idx for each sandbox among these; the join keeps the order
 -- of the sandboxes, so that one job is locked.
@@ -24,14 +25,14 @@ with waiting as materialized (
                         and exists (select
                                       from gateway.job as other
                                      where other.sandbox_id = waiting.sandbox_id and other.kind = job.kind and other.status in ('NEW', 'PROCESSING')
-                                       and other.receipt is not null))
+                                       and other.receipt is not null and other.cursor ->> 'done_at' is null))
              order by due_at, created_at
              limit 1
                for update skip locked) job
       limit 1)
 update gateway.job as j
    set status = 'PROCESSING', lease = $2, attempt = j.attempt + 1, attempts = j.attempts + 1,
-       error = case j.status when 'NEW' then j.error else 'The worker that had it was lost.' end,
+       error = case when j.status = 'NEW' or j.lease is null then j.error else 'The worker that had it was lost.' end,
        started_at = case j.attempts when 0 then stamp else j.started_at end,
        done = case j.attempts when 0 then 0 else j.done end, total = case j.attempts when 0 then null else j.total end,
        metrics = case j.attempts when 0 then '{}' else j.metrics end,
@@ -48,10 +49,11 @@ select exists (select
                   and sandbox_id <> all($2::bigint[]));
 
 -- name: is_another_begun(sandbox_id, kind, job_id) -> value
--- Whether another open job of this kind has a receipt, which it has from its first piece on. Walks job_open_key.
+-- Whether another open job of this kind has a receipt, which it has from its first piece on, and more to do than to wait for edges. Walks job_open_key.
 select exists (select
-                 from gateway.job
-                where sandbox_id = $1 and kind = $2 and status in ('NEW', 'PROCESSING') and receipt is not null and job_id <> $3);
+                 from gateway.job as other
+                where sandbox_id = $1 and kind = $2 and status in ('NEW', 'PROCESSING') and receipt is not null and job_id <> $3
+                  and other.cursor ->> 'done_at' is null);
 
 -- name: extend_lease(sandbox_id, job_id, lease, seconds) -> value
 -- The job's id if the lease holds, which is extended by so many seconds. Walks job_pkey.

@@ -20,7 +20,7 @@
 --
 -- Configuration: organization, sandbox, api_key, namespace, identity_settings, xdm_schema, dataset, batch, merge_policy, search_index,
 -- computed_attribute, kept_attribute, projection_destination, projection_configuration, preview_report, ingest_error, ingestion_warning, audit_entry, revocation, signing_key. Work: job, export_person,
--- export_identity, export_file. Of the database itself: migration.
+-- export_identity, export_file, delivery, configuration_delivery, withdrawn_projection. Of the database itself: migration, data_center.
 --
 -- An xid is a keyed hash of (sandbox, namespace, value) made in Python. Facts are stored under the xid of their own primary
 -- identity and never move; a merge of people touches pointers only. Every key starts with sandbox_id. No table is partitioned: docs/internals.md

@@ -3,7 +3,7 @@
 create table gateway.job (
   sandbox_id bigint not null references gateway.sandbox on delete cascade,
   job_id     uuid not null,
-  kind       text not null constraint job_kind_known check (kind in ('MATERIALIZE_POLICY', 'REGROUP_IDENTITIES', 'ABORT_BATCH', 'EXPIRE_EVENTS', 'EXPIRE_PROFILES', 'EXPIRE_ERRORS', 'EXPIRE_CHANGES', 'COMPLETE_BATCHES', 'EXPIRE_JOBS', 'DELETE_DATASET', 'DELETE_BATCH', 'REVERT_BATCH', 'EXPIRE_VERSIONS', 'DELETE_PROFILE', 'BUILD_SEARCH_INDEX', 'EXPIRE_SEARCH_INDEXES', 'BACKFILL_COMPUTED_ATTRIBUTE', 'EXPIRE_COMPUTED_PARTIALS', 'REFRESH_KEPT_VALUES', 'REPORT_PREVIEWS', 'EXPORT_PROFILES', 'EXPIRE_EXPORTS')),
+  kind       text not null constraint job_kind_known check (kind in ('MATERIALIZE_POLICY', 'REGROUP_IDENTITIES', 'ABORT_BATCH', 'EXPIRE_EVENTS', 'EXPIRE_PROFILES', 'EXPIRE_ERRORS', 'EXPIRE_CHANGES', 'COMPLETE_BATCHES', 'EXPIRE_JOBS', 'DELETE_DATASET', 'DELETE_BATCH', 'REVERT_BATCH', 'EXPIRE_VERSIONS', 'DELETE_PROFILE', 'BUILD_SEARCH_INDEX', 'EXPIRE_SEARCH_INDEXES', 'BACKFILL_COMPUTED_ATTRIBUTE', 'EXPIRE_COMPUTED_PARTIALS', 'REFRESH_KEPT_VALUES', 'REPORT_PREVIEWS', 'EXPORT_PROFILES', 'EXPIRE_EXPORTS', 'BACKFILL_PROJECTION')),
   subject    uuid not null,                                                       -- the policy, the dataset or the batch that it works on; nil: the sandbox
   status     text not null constraint job_status_known check (status in ('NEW', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED')),
   input      json,                                                                -- what was asked for, beyond kind and subject

@@ -60,6 +60,9 @@ FREE = {
     *("dataset.name", "dataset.description", "batch.key", "batch.created_by", "merge_policy.name"),
     *("job.error", "job.created_by", "search_index.path", "search_index.created_by"),
     *("export_person.document", "export_file.path", "export_file.folder", "export_file.sha256"),
+    *("data_center.data_center", "data_center.error", "delivery.data_center", "delivery.position"),
+    *(f"configuration_delivery.{column}" for column in ("data_center", "error")),
+    "withdrawn_projection.data_center",
     *(f"computed_attribute.{column}" for column in ("name", "display_name", "description", "expression", "lookback")),
     *(f"computed_attribute.{column}" for column in ("return_type", "dependencies", "created_by")),
     *("signing_key.key_id", "projection_destination.data_centers", "projection_destination.created_by"),
@@ -182,5 +185,7 @@ async def test_each_constraint_that_a_caller_can_violate_has_an_error_message(co
         "batch_key_key",
         "change_profile_id_given",
         "api_key_id_key",
+        *("delivery_sandbox_id_fkey", "configuration_delivery_sandbox_id_configuration_id_fkey"),
+        "withdrawn_projection_sandbox_id_job_id_fkey",
     }
     assert names - ours == CONSTRAINTS.keys()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from gateway.domain.rules.scope import Scope
+from gateway.domain.work import jobs
+from gateway.domain.work.job_kinds import JobKind
 from gateway.errors import Conflict
 from gateway.storage.database import Session
 from gateway.storage.queries import query
@@ -41,11 +43,14 @@ async def list_projected(tx: Session, scope: Scope) -> list[Projected]:
 
 
 async def revise(tx: Session, scope: Scope, configurations: Iterable[UUID]) -> None:
-    """Give configurations a new revision, as what edges hold of them is to be delivered again. Needs no permission.
+    """Give configurations a new revision, as what edges hold of them is to be delivered again, and have a job tell how far that is.
 
-    The caller has locked the sandbox's configuration.
+    The caller has locked the sandbox's configuration. Needs no permission.
     """
-    await tx.execute(REVISE, scope.sandbox_id, list(configurations))
+    revised = list(configurations)
+    await tx.execute(REVISE, scope.sandbox_id, revised)
+    for configuration_id in revised:
+        await jobs.enqueue(tx, scope, JobKind.BACKFILL_PROJECTION, configuration_id)
 
 
 async def revise_around(tx: Session, scope: Scope, place: str) -> None:

@@ -4,6 +4,7 @@
 2. Remove the facts under the marked identities, as `removal` does, as far as they came in before.
 3. Take the identities out of other people's documents and out of the ties that these made, and purge refused documents that name them.
 4. Take them out of the journal, but for what says that their people are gone.
+5. Wait until every edge says that it has what the journal says.
 
 An identity that no fact names any more keeps its row without the value, for good, unless `lift_erasure` lets it be stored again.
 
@@ -12,7 +13,7 @@ has marked marked, whole people, and what is left of the facts; the next job tha
 when it was marked: what came in since under one that nobody names again may be of somebody else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -22,6 +23,7 @@ from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.facts.ingest_errors import purge_errors
 from gateway.domain.facts.warnings import purge_samples
+from gateway.domain.operations.erasure_edges import DONE_AT, confirmed_at_edges
 from gateway.domain.operations.erasure_people import (
     count_related,
     count_with_people,
@@ -32,6 +34,7 @@ from gateway.domain.operations.erasure_people import (
 from gateway.domain.operations.erasure_redaction import Redaction
 from gateway.domain.operations.pieces import ExclusivePieces
 from gateway.domain.operations.removal import LIST_REMAINING, REMOVAL_PARTS, Selection, preview, remove
+from gateway.domain.reading.conditions import read_instant
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.views.effects import ChangeKind
 from gateway.domain.views.pipeline import refresh
@@ -150,22 +153,28 @@ def _is_whole(reach: str, graph: str) -> bool:
     return (reach, graph) == (DeleteScope.GRAPH, IdentityGraphType.PDG)
 
 
-async def erase_people(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
-    """Erase people, or count what would go: the job that `delete_profiles` enqueues."""
-    asked = _asked(job)
+async def erase_people(
+    db: Database,
+    scope: Scope,
+    configurations: Configurations,
+    job: LeasedJob,
+    *,
+    data_centers: Collection[str] = (),
+) -> None:
+    """Erase people, or count what would go: the job that `delete_profiles` enqueues.
+
+    It ends once the edges in these data centres have confirmed it, if they have anything of the sandbox; those in others are named in the
+    receipt. Raises JobWaits until then, which names edges that do not answer.
+    """
+    asked, left = _asked(job), DeletionReceipt()
     if asked.is_dry_run:
         await _run_dry(db, scope, configurations, job, asked)
     else:
-        erasing = _Erasing(db, scope, configurations, job, asked)
-        await erasing.begin()
-        while await erasing.mark():
-            pass
-        await erasing.remove_facts()
-        await erasing.remove_mentions()
-        while await erasing.forget_changes():
-            pass
+        if DONE_AT not in (job.cursor or {}):
+            await _Erasing(db, scope, configurations, job, asked).work()
+        left = await confirmed_at_edges(db, scope, job, data_centers)
     async with db.transaction(scope.sandbox_id) as tx:
-        await leases.advance(tx, job, None, done=job.done, receipt=_people_vanished(job))
+        await leases.advance(tx, job, None, done=job.done, receipt=left + (_people_vanished(job) or DeletionReceipt()))
         await tx.execute(FORGET, scope.sandbox_id, job.job_id)
 
 
@@ -238,6 +247,19 @@ class _Erasing:
         self._db, self._scope, self._configurations, self._job, self._asked = db, scope, configurations, job, asked
         self._cursor: dict[str, Any] = job.cursor or {"marked": 0, "since": None}
         self._pieces = ExclusivePieces(db, scope, configurations)
+
+    async def work(self) -> None:
+        """Erase, from where the cursor is; then note when that was done."""
+        await self.begin()
+        while await self.mark():
+            pass
+        await self.remove_facts()
+        await self.remove_mentions()
+        while await self.forget_changes():
+            pass
+        self._cursor = {**self._cursor, DONE_AT: (await read_instant(self._db)).isoformat()}
+        async with self._db.transaction(self._scope.sandbox_id) as tx:
+            await leases.advance(tx, self._job, self._cursor, done=self._job.done)
 
     async def begin(self) -> None:
         """Begin, unless that was done before. Raises LeaseRecalled while another job erases people of the sandbox: two might share a person."""

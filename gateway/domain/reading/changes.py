@@ -57,8 +57,8 @@ class ProfileChange(NamedTuple):
     """A change of one person, as a merge policy sees people.
 
     `version` grows with each change of the person but EVENTS. `paths` are the changed ones of the policy's document as JSON text, None
-    where they are not known. `former_profile_ids`: people that were merged into this one, or that it was split from. `place`, `read` and
-    `start` give the position.
+    where they are not known. `former_profile_ids`: people that were merged into this one, or that it was split from. `xids`: of the person
+    after the change, before it if that is DELETED; none for EVENTS. `place`, `read` and `start` give the position.
     """
 
     policy: MergePolicy
@@ -68,6 +68,7 @@ class ProfileChange(NamedTuple):
     at: datetime
     paths: str | None
     former_profile_ids: Sequence[UUID]
+    xids: Sequence[UUID]
     place: int
     read: int
     start: Position
@@ -95,6 +96,13 @@ class ChangePage(NamedTuple):
     has_next: bool
     has_previous: bool
     end: Position
+
+
+async def read_version(db: Reader, scope: Scope) -> int:
+    """Return the version of the newest change that was committed, 0 before the first. Needs `profile:read`. Raises Forbidden."""
+    scope.require(Permission.PROFILE_READ)
+    row: Any = await db.row(READ_PRESENT, scope.sandbox_id)
+    return 0 if row is None else row["seq"]
 
 
 async def list_changes(db: Reader, scope: Scope, policy: MergePolicy, asked: Window) -> ChangePage:
@@ -257,11 +265,11 @@ class _Reading:
             if self.is_by_identity or profile_id is None:
                 for read, subject in self._subjects(xids, people, skipped):
                     told = KINDS[kind] if kind in KINDS_BY_IDENTITY else ChangeKind.UPDATED
-                    found.append(ProfileChange(policy, told, subject, seq, at, None, (), place, read, start))
+                    found.append(ProfileChange(policy, told, subject, seq, at, None, (), (), place, read, start))
             elif not skipped:
                 shown = paths if shows_paths else None
                 found.append(
-                    ProfileChange(policy, KINDS[kind], profile_id, seq, at, shown, former_ids, place, 1, start)
+                    ProfileChange(policy, KINDS[kind], profile_id, seq, at, shown, former_ids, xids, place, 1, start)
                 )
         return found
 

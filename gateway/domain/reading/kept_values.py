@@ -357,7 +357,7 @@ class _Piece:
 
 
 async def read_next_changes(
-    tx: Session,
+    tx: Reader,
     scope: Scope,
     attribute: ComputedAttribute,
     people: Sequence[tuple[UUID, ...]],
@@ -391,7 +391,7 @@ async def read_people(tx: Session, scope: Scope, graph: str, profile_ids: Iterab
     return await tx.rows(PEOPLE.filled(kept=_people(graph)), scope.sandbox_id, list(profile_ids))
 
 
-async def list_people_after(tx: Session, scope: Scope, graph: str, after: UUID, size: int) -> Sequence[Any]:
+async def list_people_after(tx: Reader, scope: Scope, graph: str, after: UUID, size: int) -> Sequence[Any]:
     """List the next people in a kind of graph, with their xids. Needs no permission."""
     return await tx.rows(PEOPLE_AFTER.filled(kept=_people(graph)), scope.sandbox_id, after, size)
 

@@ -34,6 +34,7 @@ class JobKind(StrEnum):
     REPORT_PREVIEWS = "REPORT_PREVIEWS"
     EXPORT_PROFILES = "EXPORT_PROFILES"
     EXPIRE_EXPORTS = "EXPIRE_EXPORTS"
+    BACKFILL_PROJECTION = "BACKFILL_PROJECTION"
 
 
 class Equal(StrEnum):
@@ -61,6 +62,7 @@ class About(StrEnum):
     SEARCH_INDEX = "SearchIndex"
     ATTRIBUTE = "ComputedAttribute"
     EXPORT = "ExportJob"
+    PROJECTION = "ProjectionConfiguration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +150,9 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
     JobKind.REPORT_PREVIEWS: _recurring(timedelta(hours=1), is_long=True),
     JobKind.EXPORT_PROFILES: KindRules(Equal.REFUSE, is_long=True, about=About.EXPORT),
     JobKind.EXPIRE_EXPORTS: _recurring(timedelta(hours=1)),
+    JobKind.BACKFILL_PROJECTION: KindRules(
+        Equal.JOIN,
+        must_complete="Edges serve what was asked for before until it is done; change the configuration or its destination instead.",
+        about=About.PROJECTION,
+    ),
 }

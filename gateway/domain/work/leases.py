@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 import orjson
 
 from gateway.domain.work.job_kinds import RULES, JobKind, KindRules
-from gateway.domain.work.jobs import LOCK_CONFIGURATION, NOTHING_DONE, JobMetrics, JobStatus, loads
+from gateway.domain.work.jobs import LOCK_CONFIGURATION, NOTHING_DONE, OPEN, JobMetrics, JobStatus, loads
 from gateway.domain.work.receipts import DeletionReceipt, receipt_of
 from gateway.errors import GatewayError, Timeout, Unavailable
 from gateway.storage.database import Database, Session
@@ -75,11 +75,14 @@ class LeaseRecalled(Exception):
 
 
 class JobWaits(Exception):
-    """What the job needs is not to be had now, which is no fault: it is tried again after some seconds, however often. `reason`: what it waits for."""
+    """What the job needs is not to be had now, which is no fault: it is tried again after some seconds, however often.
 
-    def __init__(self, reason: str, seconds: float) -> None:
+    `reason`: what it waits for. `is_begun`: it has done something, and stays PROCESSING, although no worker has it.
+    """
+
+    def __init__(self, reason: str | None, seconds: float, *, is_begun: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.seconds = reason, seconds
+        self.reason, self.seconds, self.is_begun = reason, seconds, is_begun
 
 
 class JobFails(Exception):
@@ -192,7 +195,8 @@ async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> No
         outcome = await _release(db, claim, JobStatus.NEW)
     except JobWaits as waits:
         claim.attempt = max(claim.attempt - 1, 0)
-        outcome = await _release(db, claim, JobStatus.NEW, seconds=waits.seconds, error=waits.reason)
+        status = JobStatus.PROCESSING if waits.is_begun else JobStatus.NEW
+        outcome = await _release(db, claim, status, seconds=waits.seconds, error=waits.reason)
     except JobFails as fails:
         outcome = await _release(db, claim, JobStatus.FAILED, error=fails.reason)
     except asyncio.CancelledError:
@@ -228,7 +232,7 @@ async def _release(
     rules = RULES[claim.kind] if status is JobStatus.FAILED else None
     if not await _is_stored(db, RELEASE, *_key(claim), status, seconds, error, claim.attempt, given_back=rules):
         return LOST
-    return "put off" if status is JobStatus.NEW else status.lower()
+    return "put off" if status in OPEN else status.lower()
 
 
 async def _is_stored(db: Database, statement: Query, *args: Any, given_back: KindRules | None = None) -> bool:

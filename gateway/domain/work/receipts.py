@@ -6,7 +6,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class DeletionReceipt:
-    """How many things of each kind went. `events` counts resends, too; `profiles` counts people who vanished."""
+    """How many things of each kind went. `events` counts resends, too; `profiles` counts people who vanished.
+
+    `unconfirmed_data_centers`: the data centres whose edges were delivered to no longer before they had confirmed it.
+    """
 
     record_versions: int = 0
     events: int = 0
@@ -18,6 +21,7 @@ class DeletionReceipt:
     errors: int = 0
     redacted_mentions: int = 0
     export_files: int = 0
+    unconfirmed_data_centers: tuple[str, ...] = ()
 
     def __add__(self, other: "DeletionReceipt") -> "DeletionReceipt":
         """Return the receipt of both."""
@@ -27,4 +31,6 @@ class DeletionReceipt:
 
 def receipt_of(stored: Any) -> DeletionReceipt | None:
     """Return the receipt that the JSON value of a job holds, None for a job that deletes nothing."""
-    return None if stored is None else DeletionReceipt(**stored)
+    if stored is None:
+        return None
+    return DeletionReceipt(**{**stored, "unconfirmed_data_centers": tuple(stored.get("unconfirmed_data_centers", ()))})

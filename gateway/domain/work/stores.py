@@ -12,7 +12,7 @@ from typing import Final
 class StoreKind(StrEnum):
     """What a table is. FACT: kept as it came in. VIEW: a view of the pipeline writes it, and rebuilds it to verify it.
 
-    CONFIGURATION: what a sandbox or an organization is set up with, and what was noted about its use. WORK: jobs. DATABASE: of the database itself.
+    CONFIGURATION: what a sandbox or an organization is set up with, and what was noted about its use. WORK: jobs, and deliveries to edges. DATABASE: of the database itself.
     """
 
     FACT = "FACT"
@@ -72,6 +72,7 @@ STORES: Final = (
     _noted("ingestion_warning", "dataset_removal", "warnings"),
     Store("job", StoreKind.WORK, holds_people=True, removed_by=frozenset({"export_jobs", "jobs"})),
     *(_of_exports(table) for table in OF_EXPORTS),
+    *(Store(table, StoreKind.WORK) for table in ("delivery", "configuration_delivery", "withdrawn_projection")),
     *(
         Store(table, StoreKind.CONFIGURATION)
         for table in (
@@ -90,6 +91,7 @@ STORES: Final = (
         )
     ),
     Store("migration", StoreKind.DATABASE),
+    Store("data_center", StoreKind.DATABASE),
 )
 """Every table, those of people in the order in which a sandbox is emptied."""
 
