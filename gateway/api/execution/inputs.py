@@ -250,13 +250,27 @@ class Arguments:
         self._names = {
             name: argument.extensions["strawberry-definition"].python_name for name, argument in field.args.items()
         }
-        given = [argument.value for argument in node.arguments or ()]
-        varies = any(isinstance(below, VariableNode) for value in given for below in nodes_of(value))
-        self.fixed = None if varies else self._stated()
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        varying = {name for name, value in given.items() if any(isinstance(at, VariableNode) for at in nodes_of(value))}
+        self.fixed = None if varying else self._stated()
+        self._variables = {
+            self._names[name]: value.name.value for name, value in given.items() if isinstance(value, VariableNode)
+        }
+        self._others: dict[str, Any] | None = None
+        self._are_variables = len(varying) == len(self._variables)
 
     def read(self, variables: VariableValues) -> dict[str, Any]:
         """Return the values for one request, which callers must not change. Raises GraphQLError."""
-        return self._read(variables) if self.fixed is None else self.fixed
+        if self.fixed is not None:
+            return self.fixed
+        own = {name: variables.coerced.get(variable) for name, variable in self._variables.items()}
+        is_simple = self._are_variables and None not in own.values()
+        if self._others is not None and is_simple:
+            return self._others | own
+        values = self._read(variables)
+        if is_simple:  # then the others are literals and defaults
+            self._others = {name: value for name, value in values.items() if name not in own}
+        return values
 
     def _read(self, variables: VariableValues | None) -> dict[str, Any]:
         values = get_argument_values(self._field, self._node, variables, hide_suggestions=True)
