@@ -269,9 +269,9 @@ async def test_migrating_twice_does_nothing(dsn):
 
 
 def test_files_are_split_where_a_semicolon_ends_a_line_outside_of_functions():
-    text = "-- One; two.\ncreate table a ();  -- a;\ndo $$\nbegin\n  null;\nend $$;\nselect ';'\n  as b;\n-- Done.\n"
+    text = "-- One; two;\ncreate table a ();  -- a\ndo $$\nbegin\n  null;\nend $$;\nselect ';'\n  as b;\n-- Done.\n"
     assert split(text) == [
-        "-- One; two.\ncreate table a ();  -- a;\n",
+        "-- One; two;\ncreate table a ();  -- a\n",
         "do $$\nbegin\n  null;\nend $$;\n",
         "select ';'\n  as b;\n",
         "-- Done.\n",
