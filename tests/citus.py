@@ -1,6 +1,7 @@
 """A Citus cluster for tests: the same database is made on each of its nodes, and a copy of it is a copy of all."""
 
 import asyncio
+import os
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -9,10 +10,16 @@ import asyncpg
 CLOSE = "select count(pg_terminate_backend(pid, 1000)) from pg_stat_activity where datname = $1"
 
 
+def own(name: str) -> str:
+    """Return the name of a database that no other process of tests uses."""
+    return name if name == "postgres" else f"{name}_{os.getpid()}"
+
+
 class CitusCluster:
     """The coordinator at an address, a superuser's, and its workers: databases on all of them.
 
-    A copy of a database has its metadata, too, which name nodes and no databases: so the copies on all nodes are a cluster again.
+    A copy of a database has its metadata, too, which name nodes and no databases: so the copies on all nodes are a cluster again. The names
+    that tests give are kept apart by process.
     """
 
     def __init__(self, url: str) -> None:
@@ -35,17 +42,18 @@ class CitusCluster:
 
     def dsn(self, database: str) -> str:
         """Return the address of a database on the coordinator."""
-        return self._at(*next(iter(self._nodes)), database)
+        return self._at(*next(iter(self._nodes)), own(database))
 
     async def create_database(self, name: str, *, template: str | None = None) -> None:
         """Create a cluster's database without tables, or as a copy of another."""
         await self.drop_database(name)
         if template is not None:
-            await self._everywhere(f"create database {name} template {template} strategy wal_log", alone=template)
+            copied = own(template)
+            await self._everywhere(f"create database {own(name)} template {copied} strategy wal_log", alone=copied)
             return
-        await self._everywhere(f"create database {name}")
+        await self._everywhere(f"create database {own(name)}")
         for node in self._nodes:
-            connection = await asyncpg.connect(self._at(*node, name))
+            connection = await asyncpg.connect(self._at(*node, own(name)))
             await connection.execute("create extension citus")
             await connection.close()
         coordinator = await asyncpg.connect(self.dsn(name))
@@ -57,7 +65,7 @@ class CitusCluster:
 
     async def drop_database(self, name: str) -> None:
         """Drop a database if it exists, closing its connections."""
-        await self._everywhere(f"drop database if exists {name} with (force)", alone=name)
+        await self._everywhere(f"drop database if exists {own(name)} with (force)", alone=own(name))
 
     async def _everywhere(self, statement: str, alone: str = "") -> None:
         """Run a statement on every node, after closing all connections to the database that it wants `alone`, Citus' own included."""
