@@ -78,7 +78,8 @@ UNAVAILABLE_STATES: Final = ("08", "25006", "25P03", "53", "57", "58")
 transaction that it ended (25P03), no room or memory (53), a stop or a start (57), errors of its system (58)."""
 
 DUPLICATE_OF_A_COPY: Final = "duplicate key value violates unique constraint"
-"""How the coordinator of a cluster tells, as an error of its own, that a node refuses a row of a COPY."""
+NODE_LOST: Final = "server closed the connection unexpectedly"
+"""How the coordinator of a cluster tells, as errors of its own, that a node refuses a row of a COPY, and that one has gone."""
 
 
 async def run_translated(connection: Any, work: Awaitable[T]) -> T:
@@ -118,10 +119,10 @@ def translated(error: Exception, *, is_closed: bool) -> GatewayError:
     condition, state = type(error).__name__.removesuffix("Error"), getattr(error, "sqlstate", None)
     if isinstance(error, UNSTORABLE):
         return Unstorable(condition=condition, sqlstate=state)
-    if is_closed or (state or "").startswith(UNAVAILABLE_STATES):
+    of_a_node = str(error) if isinstance(error, InternalServerError) else ""
+    if is_closed or (state or "").startswith(UNAVAILABLE_STATES) or of_a_node.startswith(NODE_LOST):
         return Unavailable()
-    of_a_node = isinstance(error, InternalServerError) and str(error).startswith(DUPLICATE_OF_A_COPY)
-    if of_a_node or isinstance(error, IntegrityConstraintViolationError):
+    if of_a_node.startswith(DUPLICATE_OF_A_COPY) or isinstance(error, IntegrityConstraintViolationError):
         return _violated(getattr(error, "constraint_name", None) or "", condition, state)
     if isinstance(error, InsufficientPrivilegeError):  # it names an object, and quotes no row
         return StatementFailed(f"The database does not allow it: {error}.", condition=condition, sqlstate=state)

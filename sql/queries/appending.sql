@@ -31,10 +31,16 @@ on conflict (sandbox_id, warning_id) do update
    set count = w.count + excluded.count, last_seen_at = excluded.last_seen_at, batch_id = excluded.batch_id,
        sample = coalesce(w.sample, excluded.sample), xids = case when w.sample is null then excluded.xids else w.xids end;
 
--- name: count_batch(sandbox_id, batch_id, dataset_id, stored, failed, at, xids) -> row
--- Adds the facts and the refused documents of this time to the counts of the batch, unless it is not LOADING: then there is no row. Returns which of the identities
--- that refused documents name are erased. Calls run it last, so that the batch is locked briefly. Walks batch_pkey and identity_pkey: `is true`
--- keeps the index of a dataset's batches out.
+-- name: count_batch(sandbox_id, batch_id, dataset_id, stored, failed, at) -> row
+-- Adds the facts and the refused documents of this time to the counts of the batch, unless it is not LOADING: then there is no row. Calls run it
+-- last, so that the batch is locked briefly. Walks batch_pkey: `is true` keeps the index of a dataset's batches out.
+update gateway.batch
+   set record_count = record_count + $4, failed_count = failed_count + $5, last_document_at = $6
+ where sandbox_id = $1 and batch_id = $2 and (dataset_id = $3) is true and status = 'LOADING'
+returning '{}'::uuid[] as erased;
+
+-- name: count_batch_with_refused(sandbox_id, batch_id, dataset_id, stored, failed, at, xids) -> row
+-- As `count_batch`, where documents were refused: returns which of the identities that they name are erased. Walks batch_pkey and identity_pkey.
 with erased as materialized (
   select i.xid
     from gateway.identity as i

@@ -243,7 +243,9 @@ async def test_no_error_message_quotes_a_message_of_postgres(single):
         assert "ada" not in caught.value.message
 
 
-def test_a_row_that_a_node_of_a_cluster_refuses_in_a_copy_violates_a_constraint():
+def test_a_row_that_a_node_of_a_cluster_refuses_violates_a_constraint_and_one_that_goes_is_unavailable():
     refused = asyncpg.InternalServerError('duplicate key value violates unique constraint "event_pkey_102024"')
     assert isinstance(translated(refused, is_closed=False), ConstraintViolated)
+    lost = asyncpg.InternalServerError("server closed the connection unexpectedly")
+    assert isinstance(translated(lost, is_closed=False), Unavailable)
     assert type(translated(asyncpg.InternalServerError("cache lookup failed"), is_closed=False)) is StatementFailed

@@ -51,6 +51,7 @@ from gateway.xdm.classes import XdmClass
 from gateway.xdm.violations import Violation, ViolationCode
 
 COUNT_BATCH = query("appending.count_batch")
+COUNT_BATCH_WITH_REFUSED = query("appending.count_batch_with_refused")
 COUNT_REFUSED = query("erasure.count_refused")
 
 MAX_DOCUMENTS = 1000
@@ -381,7 +382,7 @@ class _Prepared:
             len(failures),
             writes.stamp.at,
         )
-        batch = await tx.row(COUNT_BATCH, *counted, named)
+        batch = await tx.row(*((COUNT_BATCH_WITH_REFUSED, *counted, named) if named else (COUNT_BATCH, *counted)))
         if batch is None:
             await target.refuse_batch()
         await store_failures(tx, writes.stamp, failures, frozenset(batch["erased"]))
