@@ -13,7 +13,7 @@ class ErasureCheckType:
         "Whether the identity was erased and nothing from before that is left. A device that was used again since may be known again."
     )
     traces: list[str] = plain(
-        "The stores that still hold something from before, by the names of their tables, such as `record`; of an identity that was not erased, all that hold something. Empty where nothing is left."
+        "The stores that still hold something from before, by the names of their tables, such as `record`; of an identity that was not erased, all that hold something. Empty where nothing is left. `edge VA6`: the edge in that data centre has yet to confirm that it is gone there."
     )
 
 

@@ -13,11 +13,16 @@ from gateway.cli.erased import verify_erased
 from gateway.cli.options import DataDir, progress, run, settings_of
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import list_sandboxes
+from gateway.domain.operations.projection_store import open_edge
+from gateway.domain.operations.projection_verification import verify_edge
 from gateway.domain.operations.verification import count_other_spellings
 from gateway.domain.operations.verification import verify as verify_sandbox
+from gateway.domain.rules.scope import Scope
 from gateway.domain.views.check import Difference
+from gateway.errors import DatabaseRefused, SchemaError, Timeout, Unavailable
 from gateway.server.deployment import open_deployment
 from gateway.settings import Settings
+from gateway.storage.database import Database
 
 
 def verify(
@@ -34,7 +39,7 @@ def verify(
 ) -> None:
     """Rebuild identity graphs, records and profiles from the facts, and compare them with what is stored.
 
-    Nothing is written, and a server may go on working. It prints how many rows were compared. Exit code 1 when anything differs. It also
+    Without `--sample` every projection at the edges of `GATEWAY_EDGES` is compared with a fresh one, too. Nothing is written, and a server may go on working. It prints how many rows were compared. Exit code 1 when anything differs. It also
     prints, and does not count as a difference, how many identities of an older sandbox today's rules of text would normalize otherwise.
 
     With `--erased` it reads every column of every table, and the files of the data directory, for identities that were erased: one a line, as
@@ -79,8 +84,23 @@ async def _verify(settings: Settings, sandbox: str | None, sample: int | None, b
             scope = await deployment.scope(name)
             differences = await verify_sandbox(deployment.db, scope, Configurations(), sample, progress)
             found.differences.extend((name, one) for one in differences)
+            if sample is None:
+                await _verify_edges(settings, deployment.db, scope, found)
             found.other_spellings[name] = await count_other_spellings(deployment.db, scope, Configurations())
     return found
+
+
+async def _verify_edges(settings: Settings, db: Database, scope: Scope, found: _Found) -> None:
+    """Compare every projection at each edge with a fresh one."""
+    config, name = await Configurations().read(db, scope), scope.sandbox.name
+    for data_center, address in settings.edges.items():
+        try:
+            async with open_edge(address.get_secret_value()) as edge:
+                compared, differences = await verify_edge(db, edge, scope, config, data_center)
+        except (SchemaError, Unavailable, DatabaseRefused, Timeout) as error:
+            compared, differences = 0, [Difference("edge", data_center, error.message)]
+        found.compared[name] = {**found.compared.get(name, {}), f"edge {data_center}": compared}
+        found.differences.extend((name, one) for one in differences)
 
 
 def _show(

@@ -71,3 +71,15 @@ select f.erased_at, facts.is_used_again,
                  left join gateway.job as j on j.sandbox_id = $1 and j.job_id = x.job_id
                 where x.sandbox_id = $1 and x.xid = $2 and coalesce((j.cursor ->> 'snapshot_at')::timestamptz, '-infinity') <= f.until) as export_file
   from found as f, facts, people;
+
+-- name: list_unconfirmed(sandbox_id, xid) -> rows
+-- List the data centres whose edges have yet to confirm that an erased identity is gone: all of them until its job has removed everything here.
+-- Walks identity_pkey, job_pkey and delivery_pkey.
+select d.data_center
+  from gateway.identity i
+  left join gateway.job j on j.sandbox_id = $1 and j.job_id = i.erased_by
+  join gateway.delivery d on d.sandbox_id = $1
+ where i.sandbox_id = $1 and i.xid = $2
+   and (d.confirmed_at is null or d.confirmed_at < coalesce((j.cursor ->> 'done_at')::timestamptz, i.erased_at)
+        or (j.status in ('NEW', 'PROCESSING') and j.cursor ->> 'done_at' is null))
+ order by d.data_center;

@@ -19,6 +19,7 @@ from gateway.domain.edges import fills, projections
 from gateway.domain.edges.sandboxes import list_sandboxes
 from gateway.domain.operations import erasure_edges, projection_delivery
 from gateway.domain.operations.erasure import delete_profiles, erase_people
+from gateway.domain.operations.erasure_verification import verify_erasure
 from gateway.domain.operations.manual_links import link_identities, unlink_identities
 from gateway.domain.operations.projection_centers import list_configuration_deliveries, list_deliveries
 from gateway.domain.rules.durations import parse_duration
@@ -318,6 +319,7 @@ async def test_a_person_is_erased_once_every_edge_says_so(hub, monkeypatch):
 
     job = await worked("VA6")
     assert (job.status, job.error) == ("PROCESSING", "Edges have yet to confirm it (VA6: it does not answer).")
+    assert (await verify_erasure(world.db, world.scope, await world.xid(*ANA))).traces == ("edge VA6",)
     await hub.answer_for_lease()
     assert (await worked("VA6")).error is None
     other = await delete_profiles(world.db, world.scope, [await world.xid(*BOB)])
@@ -333,6 +335,7 @@ async def test_a_person_is_erased_once_every_edge_says_so(hub, monkeypatch):
     job = await worked("VA6")
     assert (job.status, job.receipt.projections, job.receipt.profiles) == ("COMPLETED", 2, 1)
     assert job.receipt.unconfirmed_data_centers == ()
+    assert (await verify_erasure(world.db, world.scope, await world.xid(*ANA))).is_erased
     assert await hub.differences() == []
 
 

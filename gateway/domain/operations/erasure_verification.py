@@ -11,6 +11,7 @@ from gateway.storage.database import Reader
 from gateway.storage.queries import query
 
 FIND_TRACES = query("erasure_verification.find_traces")
+LIST_UNCONFIRMED = query("erasure_verification.list_unconfirmed")
 
 VERIFY_ERASURE = (Permission.PROFILE_READ, Permission.JOBS_WRITE)
 """The permissions that allow it: a caller that may erase may see that nothing is left."""
@@ -18,7 +19,8 @@ VERIFY_ERASURE = (Permission.PROFILE_READ, Permission.JOBS_WRITE)
 
 @dataclass(frozen=True, slots=True)
 class ErasureCheck:
-    """What is left of an identity: the names of the stores that hold something of it from before it was erased, or at all if it was not.
+    """What is left of an identity: the names of the stores that hold something of it from before it was erased, or at all if it was not; and
+    `edge VA6` for an edge that has yet to confirm that it was.
 
     `erased_at` is None for an identity that was not erased, or may be stored again. `is_used_again`: facts about it came in after it was erased.
     """
@@ -34,11 +36,13 @@ class ErasureCheck:
 
 
 async def verify_erasure(db: Reader, scope: Scope, xid: UUID) -> ErasureCheck:
-    """Look for an identity in every store that holds something of people. One statement, which reads by keys.
+    """Look for an identity in every store that holds something of people, and at edges that may. Two statements, which read by keys.
 
     Documents of others that mention it are found as long as they are tied to it. Needs `profile:read` or `jobs:write`. Raises Forbidden.
     """
     scope.require(*VERIFY_ERASURE)
     row: Any = await db.row(FIND_TRACES, scope.sandbox_id, xid)
-    traces = tuple(table for table in OF_PEOPLE if row[table])
+    unconfirmed = await db.rows(LIST_UNCONFIRMED, scope.sandbox_id, xid) if row["erased_at"] is not None else ()
+    edges = (f"edge {each['data_center']}" for each in unconfirmed)
+    traces = (*(table for table in OF_PEOPLE if row[table]), *edges)
     return ErasureCheck(row["erased_at"], traces, row["is_used_again"])
