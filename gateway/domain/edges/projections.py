@@ -7,6 +7,7 @@ come in any order for different people.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -148,7 +149,8 @@ async def look_up(
     Events of before `since` are left out. Each row has `settings_version` of the sandbox; `heard_age`, `confirmed_age` and `delivered_age` in seconds;
     whether the identity `is_absent`; and `etag`, `projected_at` as text, `profile`, `events`, the number of `delivered_events`. Null is what there is not.
     """
-    return await db.rows(LOOK_UP, sandbox_id, configuration_id, since, identities)
+    rows = await db.rows(LOOK_UP, sandbox_id, configuration_id, since, identities)
+    return sorted(rows, key=itemgetter("place")) if len(rows) > 1 else rows
 
 
 async def find_held(

@@ -123,12 +123,12 @@ with projections as (
 select (select count(*) from projections) + (select count(*) from identities);
 
 -- name: look_up(sandbox_id, configuration_id, since, identities) -> rows
--- The projection of each identity, in order, without events of before `since`, null for all; nulls where there is none. With it the version of
+-- The projection of each identity, by its place, without events of before `since`, null for all; nulls where there is none. With it the version of
 -- the sandbox's settings, and how many seconds ago the hub was heard, the view confirmed and the projection delivered. Walks primary keys.
-select s.settings_version,
-       extract(epoch from now() - s.heard_at)::float8 as heard_age,
-       extract(epoch from now() - c.confirmed_at)::float8 as confirmed_age,
-       extract(epoch from now() - p.delivered_at)::float8 as delivered_age,
+select asked.place, s.settings_version,
+       date_part('epoch', now() - s.heard_at) as heard_age,
+       date_part('epoch', now() - c.confirmed_at) as confirmed_age,
+       date_part('epoch', now() - p.delivered_at) as delivered_age,
        i.absent_until > now() as is_absent,
        p.etag, to_char(p.projected_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as projected_at, p.profile, cardinality(p.events) as delivered_events,
        case when $3::timestamptz is null or p.event_times[cardinality(p.event_times)] >= $3 then p.events
@@ -140,8 +140,7 @@ select s.settings_version,
     on i.sandbox_id = $1 and i.identity = asked.identity and i.configuration_id = $2 and i.revision = c.revision
   left join edge.projection p
     on p.sandbox_id = $1 and p.person = i.person and p.configuration_id = $2 and p.revision = c.revision
- where s.sandbox_id = $1
- order by asked.place;
+ where s.sandbox_id = $1;
 
 -- name: find_held_people(sandbox_id, configuration_id, revision, people) -> rows
 -- Which of these people a view has. Walks projection_pkey.
