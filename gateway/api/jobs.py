@@ -179,7 +179,7 @@ class DeletionReceiptType:
     redacted_mentions: Long = plain(
         "Places in the documents of others where an erased identity stood, in every version of them."
     )
-    export_files: Long = plain("Files of exports. 0: this version of the gateway has none.")
+    export_files: Long = plain("Files of exports that held one of these people, which nobody can read any more.")
     completed_at: datetime | None = plain("When the job ended; null until then.")
 
 

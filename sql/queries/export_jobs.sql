@@ -149,3 +149,46 @@ select k.job_id
   from unnest($2::uuid[]) as k(job_id)
  where exists (select from gateway.job as j where j.sandbox_id = $1 and j.job_id = k.job_id)
     or exists (select from gateway.export_file as f where f.sandbox_id = $1 and f.job_id = k.job_id);
+
+-- part: holds
+-- Whether a file `f` holds somebody under one of these identities: of people by their ids, of events by the identities themselves.
+f.sandbox_id = $1 and not f.is_withdrawn
+   and exists (select
+                 from gateway.export_identity as x
+                where x.sandbox_id = $1 and x.job_id = f.job_id and x.xid = any($2::uuid[])
+                  and case when f.is_of_events then x.xid else x.profile_id end between f.first_key and f.last_key)
+
+-- name: count_files_of_people(sandbox_id, xids) -> value
+-- How many files that may be read hold somebody under these identities. Walks export_file_pkey, and export_identity_pkey once for each file.
+select count(*)
+  from gateway.export_file as f
+ where {holds};
+
+-- name: withdraw_files(sandbox_id, xids) -> rows
+-- Let nobody read these files any more. Walks export_file_pkey, and export_identity_pkey once for each file.
+update gateway.export_file as f
+   set is_withdrawn = true
+ where {holds}
+returning f.path;
+
+-- name: cancel_exports_of_people(sandbox_id, xids, error) -> rows
+-- Cancel the exports under way that hold somebody under these identities, or are just reading people: whoever works on one commits nothing more. Walks
+-- job_open_key and export_identity_xid_idx.
+update gateway.job as j
+   set status = 'CANCELLED', lease = null, error = $3, updated_at = stamp
+  from gateway.now() as stamp
+ where j.sandbox_id = $1 and j.kind = 'EXPORT_PROFILES' and j.status in ('NEW', 'PROCESSING') and j.attempts > 0
+   and (j.cursor is null or j.cursor::text = 'null'
+        or exists (select from gateway.export_identity as x where x.sandbox_id = $1 and x.job_id = j.job_id and x.xid = any($2::uuid[])))
+returning j.job_id;
+
+-- name: forget_people(sandbox_id, xids) -> none
+-- Remove what exports have read of the people of these identities, and whom they hold under them. Walks export_identity_xid_idx and export_person_pkey.
+with gone as (
+  delete from gateway.export_person as p
+   using gateway.export_identity as x
+   where x.sandbox_id = $1 and x.xid = any($2::uuid[])
+     and p.sandbox_id = $1 and p.job_id = x.job_id and p.profile_id = x.profile_id
+)
+delete from gateway.export_identity
+ where sandbox_id = $1 and xid = any($2);

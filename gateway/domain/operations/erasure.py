@@ -3,8 +3,9 @@
 1. Mark: each identity says when it was erased, and refuses documents from then on (`ingest.erased`).
 2. Remove the facts under the marked identities, as `removal` does, as far as they came in before.
 3. Take the identities out of other people's documents and out of the ties that these made, and purge refused documents that name them.
-4. Take them out of the journal, but for what says that their people are gone.
-5. Wait until every edge says that it has what the journal says.
+4. Withdraw files of exports that hold these people.
+5. Take them out of the journal, but for what says that their people are gone.
+6. Wait until every edge says that it has what the journal says.
 
 An identity that no fact names any more keeps its row without the value, for good, unless `lift_erasure` lets it be stored again.
 
@@ -23,6 +24,7 @@ from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.facts.ingest_errors import purge_errors
 from gateway.domain.facts.warnings import purge_samples
+from gateway.domain.operations import export_withdrawal
 from gateway.domain.operations.erasure_edges import DONE_AT, confirmed_at_edges
 from gateway.domain.operations.erasure_people import (
     count_related,
@@ -217,7 +219,8 @@ async def _preview(tx: Session, scope: Scope, config: Configuration, asked: Aske
         xids = [xid for xid, member in erased.items() if member.marked_at == at]
         receipt += await preview(tx, scope, facts_of(xids, at or EVER))
     mentions = await Redaction(scope, list(erased), EVER).count(tx, config)
-    return receipt + DeletionReceipt(redacted_mentions=mentions)
+    files = await export_withdrawal.count_files(tx, scope, list(erased))
+    return receipt + DeletionReceipt(redacted_mentions=mentions, export_files=files)
 
 
 def _people_vanished(job: LeasedJob) -> DeletionReceipt | None:
@@ -255,6 +258,7 @@ class _Erasing:
             pass
         await self.remove_facts()
         await self.remove_mentions()
+        await self.withdraw_files()
         while await self.forget_changes():
             pass
         self._cursor = {**self._cursor, DONE_AT: (await read_instant(self._db)).isoformat()}
@@ -336,6 +340,14 @@ class _Erasing:
             )
             people = len(effects.people)
             await leases.advance(tx, self._job, self._job.cursor, done=self._job.done, profiles=people, receipt=receipt)
+
+    async def withdraw_files(self) -> None:
+        """Withdraw files of exports that hold people of the marked identities, and cancel exports under way that do."""
+        while (found := await self._marked("exports")) is not None:
+            async with self._db.transaction(self._scope.sandbox_id) as tx:
+                receipt = DeletionReceipt(export_files=await export_withdrawal.withdraw(tx, self._scope, found[0]))
+                self._cursor = {**self._cursor, "exports": _place(*found)}
+                await leases.advance(tx, self._job, self._cursor, done=self._job.done, receipt=receipt)
 
     async def forget_changes(self) -> bool:
         """Take the marked identities out of some rows of the journal from before they were marked. Return whether there were some."""
