@@ -12,6 +12,7 @@ from gateway.domain.operations.manual_links import unlink_identities
 from gateway.domain.rules.scope import Permission
 from gateway.domain.work.stores import OF_PEOPLE
 from gateway.errors import Forbidden
+from gateway.runtime.uuids import NIL
 from gateway.storage.queries import Query
 
 ANA, BOB, PHONE, DEVICE = (
@@ -34,6 +35,16 @@ EMPTY = {
 }  # fmt: skip
 
 
+HOLD = [
+    Query("test.hold", sql, (), (), "none", "As an export does that is under way, and has written a file.")
+    for sql in (
+        "insert into gateway.export_identity values ($1, $2, $3, $3)",
+        "insert into gateway.export_person values ($1, $2, $3, '{}')",
+        "insert into gateway.export_file values ($1, $2, 'p', 'f', false, $3, $3, 1, 1, 'x')",
+    )
+]
+
+
 async def checked(world, identity):
     return await verify_erasure(world.db, world.scope, await world.xid(*identity))
 
@@ -52,6 +63,9 @@ async def filled(world):
     await world.events(event("e", day(1), ANA), batch_id=await world.batch("again", world.shop))
     await unlink_identities(world.db, world.scope, world.configurations, await world.xid(*ANA), await world.xid(*PHONE))
     assert await found(world, "{own}.visits = 1") == {"Ana"}  # a search has values of attributes kept
+    async with world.db.transaction() as tx:
+        for statement in HOLD:
+            await tx.execute(statement, world.scope.sandbox_id, NIL, await world.xid(*ANA))
 
 
 async def test_each_store_that_holds_something_is_named_until_it_does_no_longer(world):
@@ -59,7 +73,7 @@ async def test_each_store_that_holds_something_is_named_until_it_does_no_longer(
     left = set(OF_PEOPLE) - {"job"}
     assert set((await checked(world, ANA)).traces) == left
     await erased(world, ANA)
-    for table in sorted(left):
+    for table in sorted(left, key=lambda table: (table == "export_identity", table)):  # which leads to the other two
         check = await checked(world, ANA)
         assert (set(check.traces), check.is_erased) == (left, False)
         if table != "identity":
