@@ -36,7 +36,7 @@ async def backfill_projection(
     found = [known[each] for each in awaited if each in known]
     total = sum(each.total or 0 for each in found) if len(found) == len(awaited) else None
     async with db.transaction(scope.sandbox_id) as tx:
-        await leases.advance(tx, job, {}, done=sum(each.done for each in found), total=total)
+        await leases.advance(tx, job, None, done=sum(each.done for each in found), total=total)
     if lacking:
         reached = await read_reached(db, lacking)
         why = [
