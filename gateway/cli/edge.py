@@ -1,6 +1,7 @@
 """`gateway edge`."""
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -52,7 +53,7 @@ def edge(
     settings = settings_of(host=host, port=port, data_dir=data_dir)
     if data_dir is None and settings.edge_database_url is None:
         settings = settings.model_copy(update={"data_dir": own_place(settings.data_dir, code)})
-    run(_edge(settings, code, _address(listen)))
+    run(serve_edge(settings, code, _address(listen), partial(_announce, code)))
 
 
 def own_place(data_dir: Path, code: str) -> Path:
@@ -61,15 +62,21 @@ def own_place(data_dir: Path, code: str) -> Path:
     return data_dir / "edges" / code
 
 
-async def _edge(settings: Settings, data_center: str, listen: tuple[str, int] | None) -> None:
+async def serve_edge(
+    settings: Settings,
+    data_center: str,
+    listen: tuple[str, int] | None,
+    ready: Callable[[str, EdgeDeployment], None],
+) -> None:
+    """Serve what a hub delivers until SIGTERM or SIGINT; call `ready`, with the address, once look-ups are answered."""
     with process.bind(settings) as port:
         async with open_edge(settings, data_center, listen) as deployment:
             create = partial(create_edge, settings, deployment.dsn)
             url = process.base_url(port)
-            await process.serve(settings, create, port, partial(_announce, url, data_center, deployment))
+            await process.serve(settings, create, port, partial(ready, url, deployment))
 
 
-def _announce(url: str, data_center: str, deployment: EdgeDeployment) -> None:
+def _announce(data_center: str, url: str, deployment: EdgeDeployment) -> None:
     """Print a line for programs, and where a hub delivers."""
     typer.echo(f"ready {url}/graphql")
     if deployment.hub_address:

@@ -34,16 +34,21 @@ async def serve_deployment(
     settings: Settings, deployment: Deployment, port: process.Port, *, link_to_stderr: bool
 ) -> None:
     """Serve an open deployment until SIGTERM or SIGINT. Print the address and, if only this machine can reach it, a link to GraphiQL."""
-    url, link = process.base_url(port), None
-    if settings.console and settings.is_loopback:
-        token = new_token(system_user(), Permission)
-        headers = await request_headers(deployment, await deployment.sandbox(None), token)
-        link = console_link(url, headers)
+    url = process.base_url(port)
+    link = await link_to_console(settings, deployment, url)
     create = partial(create_app, settings, deployment.dsn, deployment.signing_keys)
-    await process.serve(settings, create, port, partial(_announce, url, link, err=link_to_stderr))
+    await process.serve(settings, create, port, partial(announce, url, link, err=link_to_stderr))
 
 
-def _announce(url: str, link: str | None, *, err: bool) -> None:
+async def link_to_console(settings: Settings, deployment: Deployment, url: str) -> str | None:
+    """Return a link to GraphiQL with a token of all permissions; None unless only this machine can reach the server."""
+    if not (settings.console and settings.is_loopback):
+        return None
+    token = new_token(system_user(), Permission)
+    return console_link(url, await request_headers(deployment, await deployment.sandbox(None), token))
+
+
+def announce(url: str, link: str | None, *, err: bool) -> None:
     """Print a line for programs, and for people the link, which contains a token."""
     typer.echo(f"ready {url}/graphql")
     if link:
