@@ -28,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 from graphql import GraphQLScalarType, build_schema, is_specified_scalar_type, parse, validate
@@ -43,11 +43,12 @@ from hatch_build import STATIC, is_current
 HERE = Path(__file__).parents[1]
 ADDRESS = "http://127.0.0.1:8000"
 OWN_DATABASE = re.compile(r"(postgresql://\w+:[\w%]+)@(db\.example|127\.0\.0\.1:6432)/profiles")
-SERVES = re.compile(r"\bgateway (?:demo|serve|worker)(?!.*--help)")
+SERVES = re.compile(r"\bgateway (?:demo|serve|worker|edge)(?!.*--help)")
 NEEDS_NETWORK = re.compile(r"\bpip install\b|\bnpm\b|\bnpx\b")
 PLACEHOLDER = re.compile(r"<id of the (\w+) '([^']+)'>")
 LISTS = {"dataset": "datasets { nodes { id called: name } }", "schema": "schemas { nodes { id called: title } }",
-         "policy": "mergePolicies { nodes { id called: name } }", "sandbox": "sandboxes { nodes { id called: name } }"}  # fmt: skip
+         "policy": "mergePolicies { nodes { id called: name } }", "sandbox": "sandboxes { nodes { id called: name } }",
+         "destination": "projectionDestinations { nodes { id called: type } }", "projection": "projectionConfigurations { nodes { id called: name } }"}  # fmt: skip
 NAMED = re.compile(r"(?<![\w/])(?:gateway|api|domain|server|sql|tests)/[\w/.]+")
 ANYTHING = "…"
 
@@ -118,6 +119,8 @@ class Reader:
             ready = next((line for line in lines if line.startswith(("ready ", "working"))), "")
             if "gateway demo" in text:
                 self._look_at(ready.removeprefix("ready ").removesuffix("graphql\n"), next(lines))
+            if "--edges" in text:
+                look_at_projection(next(line for line in lines if line.startswith("page: ")))
             if ready:
                 os.killpg(process.pid, signal.SIGTERM)
             assert list(lines) == []
@@ -231,6 +234,17 @@ def _quickly(text: str) -> str:
     kept = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
     text = text.replace("python3 -m venv", "python3 -m venv --without-pip")
     return text.replace(".venv/bin/pip install", f"{uv} pip install --cache-dir {kept} --python .venv")
+
+
+def look_at_projection(line: str) -> None:
+    """The page of the demo with edges, and what it asks for, once that is delivered."""
+    link = line.removeprefix("page: ").strip()
+    assert httpx.get(link).status_code == 200
+    given = dict(parse_qsl(urlsplit(link).fragment))
+    headers = {"authorization": f"Bearer {given['token']}"}
+    while (answer := httpx.get(given["projection"], headers=headers)).status_code in {401, 403, 404, 503}:
+        pass
+    assert answer.json()["profile"]["person"]["name"]
 
 
 def _lacks_npm(text: str) -> bool:

@@ -24,6 +24,7 @@ NAMES: Final = (
     "admin",
     "pql",
     "frontend",
+    "edges",
     "operations",
     "internals",
     "figures",
