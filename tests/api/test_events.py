@@ -52,6 +52,14 @@ async def test_without_a_graph_they_are_those_of_the_identities_alone(history):
     assert await ids(history, ANA, policy=policy) == ["view", "late"]
 
 
+async def test_on_a_cluster_a_page_and_its_total_are_the_same(history, monkeypatch):
+    asked = {"asked": keys(ANA, BEN), "first": 2}
+    on_one_postgres = await history.data(EVENTS, **asked)
+    assert on_one_postgres["events"]["totalCount"] == 4
+    monkeypatch.setattr(history.world.db, "is_distributed", True)
+    assert await history.data(EVENTS, **asked) == on_one_postgres
+
+
 OF_PERSON = """query ($key: IdentityInput!, $since: DateTime, $type: [String!], $first: Int, $after: String) { profile(identity: $key) {
   entity { person { name { firstName } } }
   events(first: $first, after: $after, filter: {since: $since, eventTypes: $type}) {

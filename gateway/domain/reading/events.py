@@ -22,7 +22,7 @@ from gateway.errors import BadCursor, BadInput
 from gateway.projection.evaluate import Found, Lists, evaluate
 from gateway.projection.predicates import Predicate, Values, at_least, beyond, has_path, less, one_of
 from gateway.projection.sql import Listed, Relation, Source, columns, page_parts
-from gateway.projection.tree import Count, Order, Packed, Projection, Rows
+from gateway.projection.tree import Count, Order, Packed, Projection, Rows, nodes_of
 from gateway.projection.tree import Page as PageNode
 from gateway.storage.database import Database, Reader
 from gateway.storage.queries import fill, part, query
@@ -299,8 +299,10 @@ async def read_lists(
     if not people:
         return []
     if db.is_distributed:
-        found = [await _read_list_on_cluster(db, scope, people, node) for node in nodes]
-        return [dict(zip(nodes, each, strict=True)) for each in zip(*found, strict=True)]
+        inner = (each for node in nodes for each in nodes_of(node))
+        every = list(dict.fromkeys(each for each in inner if isinstance(each, PageNode | Count)))
+        found = [await _read_list_on_cluster(db, scope, people, node) for node in every]
+        return [dict(zip(every, each, strict=True)) for each in zip(*found, strict=True)]
     rows = await _LISTS.of(Projection(tuple(nodes), frozenset())).rows(db, scope.sandbox_id, *slices(people))
     return [dict(zip(nodes, map(orjson.Fragment, row), strict=True)) for row in rows]
 
