@@ -1,7 +1,7 @@
 """Each named statement is prepared against the real schema: none can be stale, and each declares the parameters it has."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -147,6 +147,8 @@ NOT_YET = {
     "erasure_redaction.read_events": LATERAL,
     "erasure_redaction.read_versions": LATERAL,
     "event_retention.remove_events_concurrently": LOCKS,
+    "events.list_by_key": "exports read by it: to be rewritten",
+    "export_jobs.list_identities": "exports read by it: to be rewritten",
     "graph_vanishing.drop_vanished": LATERAL,
     "kept_values.lock_people": VALUES,
     "kept_values.read_edges": VALUES,
@@ -167,7 +169,7 @@ EVERYWHERE = {
         "erased_identities.count_erased", "event_retention.find_identities", "graph_rebuild.list_graphs", "kept_values.list_people_after",
         "kept_values.find_due", "kept_values.list_values", "kept_values.drop_values", "namespaces.list_namespaces_of_erased", "people.list_people",
         "people.list_ids", "people.count_people", "people.list_primaries", "people.count_primaries", "policies.has_records",
-        "policy_materialization.lock_people", "policy_materialization.delete_profiles_after", "search_candidates.find_people",
+        "policy_materialization.lock_people", "policy_materialization.delete_profiles_after", "previews.count_people", "previews.count_data", "search_candidates.find_people",
         "search_candidates.find_by_events", "search_candidates.has_people", "tenants.empty_identity", "tenants.empty_identity_of_erased",
         "tenants.empty_graph", "tenants.empty_tie", "tenants.empty_record", "tenants.empty_fragment", "tenants.empty_profile",
         "tenants.empty_computed_partial", "tenants.empty_kept_value", "tenants.empty_event", "tenants.empty_event_resend",
@@ -211,6 +213,7 @@ SAMPLES = {
     "pg_snapshot": (1, 1, ()),
     "xid8": 1,
     "float8": 1.0,
+    "date": date(2026, 1, 1),
 }
 
 
