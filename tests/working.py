@@ -7,9 +7,9 @@ from gateway.settings import Settings
 from gateway.storage.database import Database
 
 
-async def work_off(db: Database, configurations: Configurations) -> int:
+async def work_off(db: Database, configurations: Configurations, settings: Settings | None = None) -> int:
     """Do every job that is due, and return how many they were."""
-    count, doing = 0, handlers(Settings())
+    count, doing = 0, handlers(settings or Settings())
     while claim := await leases.claim(db, doing.keys()):
         await do_job(db, configurations, doing[claim.kind], claim)
         count += 1

@@ -16,7 +16,7 @@ from gateway.errors import GatewayError
 from gateway.runtime.garbage_collection import no_garbage
 
 COMMANDS = (
-    *("serve", "edge", "demo", "worker", "jobs", "attributes", "preview", "token", "key", "ingest"),
+    *("serve", "edge", "demo", "worker", "jobs", "attributes", "preview", "token", "key", "ingest", "export"),
     *("delete", "revert", "changes", "verify", "migrate", "doctor", "backup", "restore", "schema"),
 )
 

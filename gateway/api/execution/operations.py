@@ -101,7 +101,7 @@ class Operations:
         self._configurations = configurations
         self._limits = limits
         self._service_limits = (*SERVICE_LIMITS, *operation_limits(limits), *process_limits)
-        self._revert_days, self._most_attributes, self._locations = revert_days, most_attributes, locations
+        self._revert_days, self._most_attributes, self.locations = revert_days, most_attributes, locations
         self._sign = sign
         self._schemas = Schemas(base)
         self._documents = Documents(limits)
@@ -157,7 +157,7 @@ class Operations:
             self._revert_days,
             self._most_attributes,
             self._sign,
-            self._locations,
+            self.locations,
         )
         try:
             return await self._run_operation(document, operation, context, given, stages)

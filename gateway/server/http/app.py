@@ -20,6 +20,7 @@ from gateway.server.http.admission import Admissions, admitted
 from gateway.server.http.auth import Callers
 from gateway.server.http.console import console_routes
 from gateway.server.http.docs import Documents
+from gateway.server.http.exports import export_file
 from gateway.server.http.graphql import GraphQL
 from gateway.server.http.index import CONSOLE, PLACES, Index
 from gateway.server.http.ingest import ingest
@@ -89,6 +90,7 @@ def _routes(settings: Settings, graphql: Route) -> list[BaseRoute]:
         Route("/", Index((PLACES[0], CONSOLE, *PLACES[1:]) if settings.console else PLACES).answer),
         graphql,
         Route("/ingest/{dataset_id}", ingest, methods=["POST"]),
+        Route("/exports/{export_id}/{path}", export_file),
         Route("/schema.graphql", schema),
         *Documents().routes(),
         Route("/healthz", alive),

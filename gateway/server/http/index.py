@@ -28,6 +28,7 @@ CONSOLE: Final[Place] = ("graphiql", "GET", "GraphiQL: the schema, and queries t
 PLACES: Final[tuple[Place, ...]] = (
     ("graphql", "POST, GET", "GraphQL: every read and every change, with four headers that `gateway token` prints"),
     ("ingest/{datasetId}", "POST", "records or events as a stream of JSON lines"),
+    ("exports/{exportId}/{path}", "GET", "a file of an export"),
     ("schema.graphql", "GET", "the schema as a file, for code generators"),
     ("docs", "GET", "documents: how to use it, how to run it"),
     ("docs/{page}", "GET", "one of them, as a page or as `text/markdown`"),

@@ -18,7 +18,9 @@ async def test_a_program_gets_the_list_of_addresses_as_json(gateway):
     assert answer.status_code == 200
     paths = {place["path"] for place in answer.json()["places"]}
     served = {route.path for route in gateway.app.router.routes} - {"/", "/graphiql{rest:path}"}
-    assert paths == {path.replace("dataset_id", "datasetId") for path in served} | {"/graphiql"}
+    assert paths == {path.replace("dataset_id", "datasetId").replace("export_id", "exportId") for path in served} | {
+        "/graphiql"
+    }
 
 
 async def test_a_browser_gets_a_page_whose_links_lead_somewhere(gateway):
