@@ -60,9 +60,7 @@ def export(
     It is a job, which this command does itself if no server or worker is faster, and follows to its end. If it is interrupted, servers and
     workers go on, and so does `--resume`. Exit code 1 unless it is COMPLETED.
     """
-    if events_where is not None and events is None:
-        raise BadInput("`--events-where` is of `--events`: say which fields of events, `*` for all.")
-    wanted = None if events is None else ExportEvents(None if events == ALL else events, where=events_where)
+    wanted = _events(events, events_where)
     settings = settings_of(data_dir=data_dir)
 
     def request(config: Configuration) -> ExportRequest:
@@ -82,6 +80,15 @@ def export(
     if done.job.status is not JobStatus.COMPLETED:
         typer.echo(f"{done.job.status}: {done.job.error}" if done.job.error else done.job.status.value)
         raise typer.Exit(1)
+
+
+def _events(fields: str | None, where: str | None) -> ExportEvents | None:
+    """Return which events are wanted. Raises BadInput for a condition on none."""
+    if fields is not None:
+        return ExportEvents(None if fields == ALL else fields, where=where)
+    if where is not None:
+        raise BadInput("`--events-where` is of `--events`: say which fields of events, `*` for all.")
+    return None
 
 
 async def _export(

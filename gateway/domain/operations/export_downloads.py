@@ -16,7 +16,7 @@ FIND_FILE = query("export_jobs.find_file")
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """A file that is whole: its bytes, which can be read from any place, how many they are, and their SHA-256. Whoever opens it closes it."""
+    """A file that is whole: its bytes, which can be read from any place, how many they are, and their SHA-256. It is to be closed."""
 
     content: BinaryIO
     size: int

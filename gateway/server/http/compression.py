@@ -80,7 +80,7 @@ async def _nothing(_: Scope, __: Receive, ___: Send) -> None:
 
 
 def _may_have(head: Message, least: int) -> bool:
-    """Return whether the body after this head may have so many bytes; not one of which ranges are given, which are those of the bytes as they are."""
+    """Return whether the body after this head may have so many bytes, and may be compressed: ranges are those of the bytes as they are."""
     if any(name == b"accept-ranges" for name, _ in head["headers"]):
         return False
     for name, value in head["headers"]:

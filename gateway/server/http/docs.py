@@ -23,6 +23,7 @@ NAMES: Final = (
     "ingest",
     "admin",
     "pql",
+    "exports",
     "frontend",
     "edges",
     "operations",

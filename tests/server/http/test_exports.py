@@ -24,7 +24,7 @@ def test_a_range_is_read_as_the_standard_says(text, found):
     assert range_of(text, 10) == found
 
 
-async def test_a_file_is_given_whole_and_in_ranges_to_those_who_may_read_people(start_gateway):
+async def test_a_file_is_given_whole_and_in_ranges_by_the_permission_to_read_people(start_gateway):
     async with start_gateway(run_jobs=False) as gateway:
         await give_whole_and_in_ranges(gateway)
 
