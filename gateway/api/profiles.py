@@ -375,7 +375,8 @@ async def _profiles(
         asked = policy.policy_id, projection_of(info, WHOLE)
         xids, keys = input_keys(context, identities)
     found: Sequence[Any] = await context.loaders.profiles_by_xids.load((asked, tuple(xids)))
-    if asked[1].is_text and len(xids) == len(keys) and not isinstance(found[0], ProfileResult):
+    are_texts = asked[1].is_text and not any(isinstance(each, ProfileResult) for each in found[:1])
+    if are_texts and len(xids) == len(keys):
         return Finished(found)
     async with turn:
         if len(xids) < len(keys):

@@ -108,6 +108,8 @@ async def test_many_are_answered_one_by_one_in_the_order_asked(people):
     assert answers[0]["profile"] == answers[2]["profile"] == answers[4]["profile"]
     assert answers[1]["profile"] is None
     assert (await people.data(MANY % fields, asked=[]))["profiles"] == []
+    for selection in ("status", "status profile { entityJson }"):
+        assert await people.data(MANY % selection, asked=[]) == {"profiles": []}
 
 
 async def test_a_profile_id_finds_its_person_like_any_xid(people):
