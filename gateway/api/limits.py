@@ -22,7 +22,7 @@ from gateway.domain.config import projection_destinations as destinations
 from gateway.domain.facts import appending, batch_lists, batches, documents
 from gateway.domain.ingest import ingestion, validation
 from gateway.domain.operations import diffs, erasure, simulation
-from gateway.domain.reading import attribute_previews, attribute_results, events, identity_graphs
+from gateway.domain.reading import attribute_previews, attribute_results, edge_projections, events, identity_graphs
 from gateway.domain.rules import durations, graphs, keyset, limits, names, normalization, selectors
 from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.views import profiles
@@ -51,6 +51,7 @@ SERVICE_LIMITS: Final = tuple(
         ("dataCenters", destinations.MAX_DATA_CENTERS, "codes", "Data centres of one destination."),
         ("projectionTime", destinations.MOST_TTL, "seconds", "The `ttl` of a destination."),
         ("projectionSelector", projections.MAX_SELECTOR_CHARACTERS, "characters", "One selector of a projection."),
+        ("projectionSize", edge_projections.MAX_BYTES, "bytes", "JSON of a person's profile and events in a projection."),
         ("projectedEvents", projections.MAX_EVENTS, "events", "Events of a projection."),
         ("retention", limits.DAYS, "days", "For how long a dataset or a sandbox may be told to keep something."),
         ("identityNamespaces", limits.NAMESPACES, "namespaces", "Custom identity namespaces of a sandbox."),
