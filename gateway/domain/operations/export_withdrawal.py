@@ -32,8 +32,9 @@ async def withdraw(tx: Session, scope: Scope, xids: Sequence[UUID]) -> int:
     The facts under the identities are gone by now, so that no export reads them anew. One that is under way is cancelled, if it holds one of them, or is
     just reading people. A job takes the files away.
     """
-    await tx.rows(CANCEL, scope.sandbox_id, xids, WHY)
+    cancelled = await tx.rows(CANCEL, scope.sandbox_id, xids, WHY)
     withdrawn = await tx.rows(WITHDRAW_FILES, scope.sandbox_id, xids)
     await tx.execute(FORGET_PEOPLE, scope.sandbox_id, xids)
-    await jobs.hasten(tx, scope, JobKind.EXPIRE_EXPORTS)
+    if cancelled or withdrawn:
+        await jobs.hasten(tx, scope, JobKind.EXPIRE_EXPORTS)
     return len(withdrawn)
