@@ -33,6 +33,8 @@ LONGEST = (
     "tests/server/http/test_console.py",
     "tests/api/test_garbage.py",
     "tests/properties/test_large_components.py",
+    "tests/properties/test_exports.py",
+    "tests/domain/operations/test_export_jobs.py",
     "tests/properties/test_effects.py",
     "tests/cli/test_key.py",
     "tests/cli/test_ingest.py",
