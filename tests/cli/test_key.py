@@ -19,10 +19,10 @@ LINE = '{"personalEmail": {"address": "%s@example.com"}}\n'
 
 COUNT = "query ($id: ID!) { dataset(id: $id) { recordCount } }"
 
-LOGGED = {"serve", "demo", "token", "key", "jobs", "attributes", "delete", "revert", "backup"}
+LOGGED = {"serve", "demo", "token", "key", "jobs", "attributes", "export", "delete", "revert", "backup"}
 """Commands that change something, or hand out a way to: each leaves an entry in the audit log."""
 
-UNLOGGED = {"worker", "changes", "ingest", "verify", "migrate", "restore", "schema"}
+UNLOGGED = {"worker", "edge", "preview", "doctor", "changes", "ingest", "verify", "migrate", "restore", "schema"}
 """Commands that only read, or bring documents; `migrate` has a table of its own, and `restore` brings the log of another time."""
 
 
