@@ -1,5 +1,6 @@
 """`gateway demo --edges 2`, really started: a browser asks an edge for one person, also once the hub is gone, and is refused all else."""
 
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from program import environment, started_program
 
 PROGRAM = [sys.executable, str(Path(__file__).parents[2] / "demo/one_shopper.py")]
 CODES = ("VA6", "OR2")
+SOON = 120_000  # milliseconds: what is there at once may take longer on a busy machine
 SOMEBODY = quote("jordan.pike.2@example.com")
 
 
@@ -49,18 +51,18 @@ async def test_a_browser_sees_one_person_at_an_edge_also_when_the_hub_has_stoppe
     context = await chromium.new_context()
     page = await context.new_page()
     await page.goto(lines["page"])
-    await expect(page.get_by_role("status")).to_contain_text(" 200, ")
-    shown = await page.inner_text("#projection")
-    assert '"lifetimeValue"' in shown
+    await expect(page.get_by_role("status")).to_contain_text(" 200, ", timeout=SOON)
+    shown = json.loads(await page.inner_text("#projection"))["profile"]
+    assert shown["person"]["name"]
     os.kill(int(lines["hub"]), signal.SIGTERM)
     async with httpx.AsyncClient(timeout=60) as client:
         with pytest.raises(httpx.TransportError):
             while True:
                 await client.get(lines["ready"].replace("/graphql", "/healthz"))
     before = await page.inner_text("#status")
-    await expect(page.get_by_role("status")).not_to_have_text(before)
-    await expect(page.get_by_role("status")).to_contain_text(" 200, ")
-    assert await page.inner_text("#projection") == shown
+    await expect(page.get_by_role("status")).not_to_have_text(before, timeout=SOON)
+    await expect(page.get_by_role("status")).to_contain_text(" 200, ", timeout=SOON)
+    assert json.loads(await page.inner_text("#projection"))["profile"] == shown
     given = dict(parse_qsl(urlsplit(lines["page"]).fragment))
     address, token = given["projection"], given["token"]
     edge = lines["edge VA6"]
