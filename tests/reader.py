@@ -239,10 +239,10 @@ def _quickly(text: str) -> str:
 def look_at_projection(line: str) -> None:
     """The page of the demo with edges, and what it asks for, once that is delivered."""
     link = line.removeprefix("page: ").strip()
-    assert httpx.get(link).status_code == 200
+    assert httpx.get(link, timeout=60).status_code == 200
     given = dict(parse_qsl(urlsplit(link).fragment))
     headers = {"authorization": f"Bearer {given['token']}"}
-    while (answer := httpx.get(given["projection"], headers=headers)).status_code in {401, 403, 404, 503}:
+    while (answer := httpx.get(given["projection"], headers=headers, timeout=60)).status_code in {401, 403, 404, 503}:
         pass
     assert answer.json()["profile"]["person"]["name"]
 
