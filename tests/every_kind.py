@@ -435,7 +435,7 @@ async def contents(db: Database, sandbox_ids: Sequence[int]) -> dict[int, Counte
             if kept.get("path") == MANIFEST:
                 del kept["sha256"]  # it tells the instant
             if isinstance(kept.get("cursor"), dict):
-                kept["cursor"].pop("position")
+                kept["cursor"].pop("position", None)  # of an export that has taken its instant
             text = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
             text = TIME.sub(lambda time: time[0] if datetime.fromisoformat(time[0]) <= now else "later", text)
             found[sandbox_id][f"{table} {text}"] += 1
