@@ -100,17 +100,19 @@ select x.xid, x.profile_id, i.namespace_id, i.value
  order by x.xid;
 
 -- name: empty_people(sandbox_id, job_id, size) -> rows
--- Remove up to so many people of what an export has read. Walks export_person_pkey.
+-- Remove up to so many people of what an export has read: those up to the last of them, as a join would look for each among all. Walks export_person_pkey.
 delete from gateway.export_person
  where sandbox_id = $1 and job_id = $2
-   and profile_id in (select profile_id from gateway.export_person where sandbox_id = $1 and job_id = $2 order by profile_id limit $3)
+   and profile_id <= coalesce((select profile_id from gateway.export_person where sandbox_id = $1 and job_id = $2 order by profile_id offset $3 - 1 limit 1),
+                       'ffffffff-ffff-ffff-ffff-ffffffffffff')
 returning profile_id;
 
 -- name: empty_identities(sandbox_id, job_id, size) -> rows
 -- Forget up to so many identities that an export held. Walks export_identity_pkey.
 delete from gateway.export_identity
  where sandbox_id = $1 and job_id = $2
-   and xid in (select xid from gateway.export_identity where sandbox_id = $1 and job_id = $2 order by xid limit $3)
+   and xid <= coalesce((select xid from gateway.export_identity where sandbox_id = $1 and job_id = $2 order by xid offset $3 - 1 limit 1),
+                       'ffffffff-ffff-ffff-ffff-ffffffffffff')
 returning xid;
 
 -- name: list_spooled(sandbox_id) -> rows
