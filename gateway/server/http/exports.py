@@ -28,7 +28,7 @@ TYPES: Final = {
     "gz": "application/gzip",
     "json": "application/octet-stream",
 }
-_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 async def export_file(request: Request) -> Response:
