@@ -71,7 +71,7 @@ select s.sandbox_id, $2, $3, $4, $5, case when $6 then gateway.now() end
        delivered_at = coalesce(excluded.delivered_at, d.delivered_at);
 
 -- name: note_configuration(sandbox_id, data_center, configuration_id, served, filling, done, total, error) -> none
--- Note what an edge has of a configuration: the revision that it serves, the one that it is filled with and how far, and what is wrong.
+-- Note what an edge has of a configuration: the edition that it serves, the one that it is filled with and how far, and what is wrong.
 -- Walks configuration_delivery_pkey.
 insert into gateway.configuration_delivery (sandbox_id, data_center, configuration_id, served, filling, done, total, error)
 select $1, $2, c.configuration_id, $4, $5, $6, $7, $8

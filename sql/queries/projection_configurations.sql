@@ -2,16 +2,16 @@
 
 -- name: list_configurations(sandbox_id) -> rows
 -- All configurations of the sandbox by name. Walks projection_configuration_name_key.
-select configuration_id, name, destination_id, selector, event_selector, event_last, event_within, event_where, paths, revision, version,
+select configuration_id, name, destination_id, selector, event_selector, event_last, event_within, event_where, paths, content_version, version,
        created_at, updated_at, created_by
   from gateway.projection_configuration
  where sandbox_id = $1
  order by name;
 
 -- name: create_configuration(sandbox_id, configuration_id, name, destination_id, selector, event_selector, event_last, event_within, event_where, paths, created_by) -> none
--- Creates a configuration, which has no revision yet. Walks projection_configuration_name_key.
+-- Creates a configuration, which has no content version yet. Walks projection_configuration_name_key.
 insert into gateway.projection_configuration (sandbox_id, configuration_id, name, destination_id, selector, event_selector, event_last,
-                                              event_within, event_where, paths, revision, created_by, created_at, updated_at)
+                                              event_within, event_where, paths, content_version, created_by, created_at, updated_at)
 select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, stamp, stamp
   from gateway.now() as stamp;
 

@@ -26,7 +26,7 @@ create table gateway.projection_configuration (
   event_within     text,                                                          -- none older than this, as ISO 8601: P30D; null: of any age
   event_where      text,                                                          -- PQL over an event; null: any
   paths            text[] not null,                                               -- dotted paths of what it selects or reads, those of events under xEvent
-  revision         bigint not null,                                               -- the configuration's version at which what it gives edges last changed
+  content_version  bigint not null,                                               -- the configuration's version at which what it gives edges last changed
   version          integer not null default 1,
   created_at       timestamptz not null,
   updated_at       timestamptz not null,

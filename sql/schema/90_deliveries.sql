@@ -24,7 +24,7 @@ create table gateway.configuration_delivery (
   sandbox_id       bigint not null,
   data_center      text not null,
   configuration_id uuid not null,
-  served           bigint,                                                        -- the revision, and how often that was filled anew; null: none
+  served           bigint,                                                        -- the number of the edition: a content version, and how often that was filled anew; null: none
   filling          bigint,                                                        -- the next one, which is filled beside it; null: none
   done             bigint not null,                                               -- people
   total            bigint,

@@ -19,9 +19,9 @@ CONFIGURATION = (
 )
 EDGES = {"dataCenters": ["VA6", "NLD2"]}
 HALF_A_YEAR = {"selector": "eventType,commerce.order.priceTotal", "within": "P6M", "where": 'eventType = "a"'}
-REVISIONS = Query(
-    "test.revisions",
-    "select name, revision from gateway.projection_configuration where sandbox_id = $1",
+CONTENT_VERSIONS = Query(
+    "test.content_versions",
+    "select name, content_version from gateway.projection_configuration where sandbox_id = $1",
     *(("sandbox_id",), (), "rows", "For these tests."),
 )
 
@@ -66,8 +66,10 @@ async def activate(world, **changes):
     return await policies.update_policy(world.db, world.scope, policy.policy_id, changes)
 
 
-async def revisions(world):
-    return {row["name"]: row["revision"] for row in await world.db.rows(REVISIONS, world.scope.sandbox_id)}
+async def content_versions(world):
+    return {
+        row["name"]: row["content_version"] for row in await world.db.rows(CONTENT_VERSIONS, world.scope.sandbox_id)
+    }
 
 
 async def test_a_destination_is_made_replaced_and_deleted_unless_projections_go_there(client):
@@ -122,15 +124,15 @@ async def test_a_configuration_is_made_changed_found_and_deleted(client):
         "events": {**HALF_A_YEAR, "last": 10}, "version": 1, "createdBy": "gateway", "destination": {"id": target},
     }  # fmt: skip
     assert await create(client, "site", "person", other) == ("TAKEN", ["name"], None, None)
-    this, first = {"id": made["id"]}, await revisions(client.world)
+    this, first = {"id": made["id"]}, await content_versions(client.world)
     assert (await answer(client, "update", "Configuration", **this, currentVersion=2))[0] == "STALE"
     assert await answer(client, "update", "Configuration", **this, name=None, currentVersion=1) == made
-    assert await revisions(client.world) == first
+    assert await content_versions(client.world) == first
     changed = await answer(
         client, "update", "Configuration", **this, name="shop", events=None, destinationId=other, currentVersion=1
     )
     assert changed == made | {"name": "shop", "events": None, "destination": {"id": other}, "version": 2}
-    assert (await revisions(client.world))["shop"] > first["site"]
+    assert (await content_versions(client.world))["shop"] > first["site"]
     window = {"selector": "eventType", "last": 100}
     changed = await answer(client, "update", "Configuration", **this, events=window, currentVersion=2)
     assert changed["events"] == window | {"within": None, "where": None}
@@ -182,11 +184,11 @@ async def test_the_policy_of_edges_stays_while_there_are_projections_which_follo
     policy = global_id("MergePolicy", (await world.config()).default_policy.policy_id)
     refused = (await client.data(clear, id=policy))["updateMergePolicy"]["userErrors"]
     assert refused == [{"code": "CONFLICT", "path": ["isActiveOnEdge"]}]
-    first = (await revisions(world))["site"]
+    first = (await content_versions(world))["site"]
     await activate(world, name="Renamed")
-    assert (await revisions(world))["site"] == first
+    assert (await content_versions(world))["site"] == first
     await activate(world, identity_graph=IdentityGraphType.NONE)
-    assert (await revisions(world))["site"] > first
+    assert (await content_versions(world))["site"] > first
     await answer(client, "delete", "Configuration", id=made["id"])
     assert (await client.data(clear, id=policy))["updateMergePolicy"]["userErrors"] == []
 
@@ -196,10 +198,10 @@ async def test_a_changed_destination_changes_what_is_projected_there_and_nothing
     one, other = await destination_of(client), await destination_of(client)
     await create(client, "here", "person", one)
     await create(client, "there", "person", other)
-    before = await revisions(client.world)
+    before = await content_versions(client.world)
     wanted = {**EDGES, "id": one, "ttl": 700, "replicationPolicy": "REACTIVE", "currentVersion": 1}
     await answer(client, "update", "Destination", **wanted)
-    after = await revisions(client.world)
+    after = await content_versions(client.world)
     assert (after["here"] > before["here"], after["there"]) == (True, before["there"])
 
 
@@ -226,13 +228,13 @@ async def test_an_attribute_that_a_projection_names_is_not_switched_off(client):
         ]["userErrors"]
         assert (error["code"], error["path"]) == ("CONFLICT", ["status"])
         assert f": {selecting}." in error["message"]
-    before = await revisions(world)
+    before = await content_versions(world)
     await answer(client, "delete", "Configuration", id=named["id"])
     unions = (await world.config()).unions
     await update_attribute(
         world.db, world.scope, unions, visits.attribute_id, {}, most=ATTRIBUTES, status=AttributeStatus.DISABLED
     )
-    after = await revisions(world)
+    after = await content_versions(world)
     assert (after["whole"] > before["whole"], after["of events"]) == (True, before["of events"])
     assert await create(client, "named", f"{own}.ComputedAttributes.visits", target) == ("INVALID", ["selector"], 1, 1)
 

@@ -53,18 +53,16 @@ def open_sandbox(**more):
     return sandbox(**keys | more)
 
 
-def served(number=1, revision=1, name="shop", policy="PROACTIVE", within=None):
+def served(number=1, edition=1, name="shop", policy="PROACTIVE", within=None):
     """A configuration as an edge serves it."""
-    return ServedConfiguration(UUID(int=number), revision, name, policy, 600, within)
+    return ServedConfiguration(UUID(int=number), edition, name, policy, 600, within)
 
 
-def projection(person, identities, profile="{}", *, number=1, revision=1, events=(), times=(), due=None):
+def projection(person, identities, profile="{}", *, number=1, edition=1, events=(), times=(), due=None):
     """What a configuration says of a person; both are numbers here, and identities numbers or e-mail addresses."""
     etag = f"{crc32(profile.encode()):x}x{len(events)}"
     keys = [email_key(each) if isinstance(each, str) else UUID(int=each) for each in identities]
-    return DeliveredProjection(
-        UUID(int=number), revision, UUID(int=person), keys, profile, events, times, etag, AT, due
-    )
+    return DeliveredProjection(UUID(int=number), edition, UUID(int=person), keys, profile, events, times, etag, AT, due)
 
 
 def email_key(address):

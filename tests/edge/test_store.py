@@ -157,7 +157,7 @@ KINDS = ("deliver", "deliver", "deliver", "remove", "erase", "absent", "withdraw
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(KINDS),
-        st.integers(1, 2),  # revision
+        st.integers(1, 2),  # edition
         st.lists(st.tuples(st.integers(11, 14), st.frozensets(st.integers(1, 6), min_size=1)), min_size=1, max_size=3, unique_by=lambda one: one[0]),
     ),
     max_size=12,
@@ -165,28 +165,28 @@ STEPS = st.lists(
 
 
 class Model:
-    """A store in a few dictionaries: of each revision, whose each identity is, and what is said of each person."""
+    """A store in a few dictionaries: of each edition, whose each identity is, and what is said of each person."""
 
     def __init__(self):
         self.owners, self.said = {1: {}, 2: {}}, {1: {}, 2: {}}
 
-    def disown(self, revision, identities, state):
+    def disown(self, edition, identities, state):
         for each in identities:
-            self.owners[revision][each] = state
+            self.owners[edition][each] = state
 
-    def prune(self, revision):
-        owned = set(self.owners[revision].values())
-        self.said[revision] = {one: text for one, text in self.said[revision].items() if one in owned}
+    def prune(self, edition):
+        owned = set(self.owners[edition].values())
+        self.said[edition] = {one: text for one, text in self.said[edition].items() if one in owned}
 
-    def apply(self, kind, revision, people, text):
-        owners, said = self.owners[revision], self.said[revision]
+    def apply(self, kind, edition, people, text):
+        owners, said = self.owners[edition], self.said[edition]
         if kind == "deliver":
             for person, _ in people:
-                self.disown(revision, [each for each, owner in owners.items() if owner == person], "absent")
+                self.disown(edition, [each for each, owner in owners.items() if owner == person], "absent")
             for person, identities in people:
-                self.disown(revision, identities, person)
+                self.disown(edition, identities, person)
                 said[person] = text
-            self.prune(revision)
+            self.prune(edition)
         elif kind in {"remove", "erase"}:
             gone = {person for person, _ in people}
             for each in (1, 2):
@@ -195,14 +195,14 @@ class Model:
                 self.said[each] = {one: text for one, text in self.said[each].items() if one not in gone}
         elif kind == "absent":
             free = {each for _, identities in people for each in identities if not isinstance(owners.get(each), int)}
-            self.disown(revision, [each for each in free if owners.get(each) != "erased"], "absent")
+            self.disown(edition, [each for each in free if owners.get(each) != "erased"], "absent")
         else:
             for person, _ in people:
                 said.pop(person, None)
 
-    def seen(self, revision):
-        states = [self.owners[revision].get(each) for each in range(1, 7)]
-        return ["absent" if state in {"absent", "erased"} else self.said[revision].get(state) for state in states]
+    def seen(self, edition):
+        states = [self.owners[edition].get(each) for each in range(1, 7)]
+        return ["absent" if state in {"absent", "erased"} else self.said[edition].get(state) for state in states]
 
 
 def disjoint(people):
@@ -214,24 +214,24 @@ def disjoint(people):
     return kept
 
 
-async def apply(store, kind, revision, people, text):
+async def apply(store, kind, edition, people, text):
     persons = [UUID(int=person) for person, _ in people]
     identities = {UUID(int=each) for _, some in people for each in some}
     async with delivery(store) as tx:
         if kind == "deliver":
-            given = [projection(person, some, text, revision=revision) for person, some in people]
+            given = [projection(person, some, text, edition=edition) for person, some in people]
             await projections.deliver(tx, 1, given)
         elif kind in {"remove", "erase"}:
             await projections.remove(tx, 1, persons, erased=kind == "erase")
         elif kind == "absent":
-            await projections.set_absent(tx, 1, SHOP, revision, identities)
+            await projections.set_absent(tx, 1, SHOP, edition, identities)
         else:
-            await projections.withdraw(tx, 1, SHOP, revision, persons)
+            await projections.withdraw(tx, 1, SHOP, edition, persons)
 
 
-async def switch(store, revision):
+async def switch(store, edition):
     async with delivery(store) as tx:
-        await configurations.switch(tx, 1, served(revision=revision))
+        await configurations.switch(tx, 1, served(edition=edition))
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -243,8 +243,8 @@ async def test_a_store_is_what_a_model_of_it_says_and_repeating_a_step_changes_n
         await sandboxes.deliver_sandbox(tx, sandbox())
         await configurations.switch(tx, 1, served())
     model = Model()
-    for number, (kind, revision, people) in enumerate(steps):
-        step = kind, revision, disjoint(people), f'{{"step": {number}}}'
+    for number, (kind, edition, people) in enumerate(steps):
+        step = kind, edition, disjoint(people), f'{{"step": {number}}}'
         model.apply(*step)
         await apply(store, *step)
         assert await seen(store) == model.seen(1)
@@ -261,7 +261,7 @@ async def test_a_store_is_what_a_model_of_it_says_and_repeating_a_step_changes_n
         assert {one.int for one in held.people} == model.said[each].keys()
         assert {one.int for one in held.identities} == model.owners[each].keys()
     counted = await projections.count_projections(store, 1)
-    assert {one.revision: one.projections for one in counted} == {
+    assert {one.edition: one.projections for one in counted} == {
         each: len(said) for each, said in model.said.items() if said
     }
     await switch(store, 2)
@@ -277,7 +277,7 @@ async def test_a_store_is_what_a_model_of_it_says_and_repeating_a_step_changes_n
     assert await projections.read_projections(store, 1, SHOP, 1, after=None, limit=100) == []
 
 
-async def test_a_revision_is_filled_beside_the_served_one_and_taken_at_once(store):
+async def test_an_edition_is_filled_beside_the_served_one_and_taken_at_once(store):
     async with delivery(store) as tx:
         await sandboxes.deliver_sandbox(tx, sandbox())
         await configurations.switch(tx, 1, served())
@@ -285,8 +285,8 @@ async def test_a_revision_is_filled_beside_the_served_one_and_taken_at_once(stor
         await fills.begin_fill(tx, 1, SHOP, 2)
         await fills.note_fill(tx, 1, SHOP, 2, filled_to="eleven", done=1)
         await fills.begin_fill(tx, 1, SHOP, 2)
-        await projections.deliver(tx, 1, [projection(11, [2], '"new"', revision=2)])
-    assert [(one.revision, one.filled_to, one.done) for one in await fills.list_fills(store, 1)] == [(2, "eleven", 1)]
+        await projections.deliver(tx, 1, [projection(11, [2], '"new"', edition=2)])
+    assert [(one.edition, one.filled_to, one.done) for one in await fills.list_fills(store, 1)] == [(2, "eleven", 1)]
     assert await seen(store, [1, 2]) == ['"old"', None]
     await switch(store, 2)
     assert await seen(store, [1, 2]) == [None, '"new"']

@@ -26,7 +26,7 @@ from gateway.domain.config.attribute_expressions import (
     make_programs,
 )
 from gateway.domain.config.broken_rows import Broken, parse_rows, refuse_change
-from gateway.domain.config.projection_revisions import check_unselected, revise_around
+from gateway.domain.config.projection_contents import check_unselected, renew_around
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.rules.durations import Duration, check_lookback, parse_duration
 from gateway.domain.rules.edited import Edited, check_version, edited_columns
@@ -198,7 +198,7 @@ async def create_attribute(
         await tx.execute(CREATE, scope.sandbox_id, attribute_id, *columns, scope.actor)
         made = _find(await load_attributes(tx, scope), attribute_id)
         if publish:
-            await revise_around(tx, scope, made.place)
+            await renew_around(tx, scope, made.place)
         await audit.record(tx, scope, "createComputedAttribute", _subject(made), after=_told(made))
         return made
 
@@ -250,7 +250,7 @@ async def update_attribute(
         await tx.execute(UPDATE, scope.sandbox_id, attribute_id, *_columns(settings, derived, stands))
         changed = _find(await load_attributes(tx, scope), attribute_id)
         if after is not attribute.status:
-            await revise_around(tx, scope, changed.place)
+            await renew_around(tx, scope, changed.place)
         before, now = _told(attribute), _told(changed)
         await audit.record(tx, scope, "updateComputedAttribute", _subject(changed), before=before, after=now)
         return changed
@@ -272,7 +272,7 @@ async def delete_attribute(db: Database, scope: Scope, attribute_id: UUID, curre
         if attribute.status is AttributeStatus.FAILED:
             _check_unread(attribute, attributes, "id")
             await check_unselected(tx, scope, attribute.place, "id")
-            await revise_around(tx, scope, attribute.place)
+            await renew_around(tx, scope, attribute.place)
         elif attribute.is_published:
             raise Conflict("It is published: set its status to DISABLED first.", path=["id"])
         await tx.execute(DELETE, scope.sandbox_id, attribute_id)

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from gateway.domain.config.broken_rows import Broken, parse_rows
-from gateway.domain.config.projection_revisions import list_projected, names_of, revise
+from gateway.domain.config.projection_contents import list_projected, names_of, renew
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.rules.edited import Edited, check_version
 from gateway.domain.rules.limits import POLICIES, check_room
@@ -160,7 +160,7 @@ async def update_policy(
         if settings == policy.settings:
             return policy
         if policy.settings.is_active_on_edge:
-            await _revise_projections(tx, scope, policy.settings, settings)
+            await _renew_projections(tx, scope, policy.settings, settings)
         if settings.is_default and not policy.settings.is_default:
             await _retire_default(tx, scope, others, "updateMergePolicy")
         status = await _status(tx, scope, policy_id, settings, policy)
@@ -262,14 +262,14 @@ async def _retire_default(tx: Session, scope: Scope, policies: Sequence[MergePol
         await jobs.enqueue(tx, scope, JobKind.MATERIALIZE_POLICY, former.policy_id)
 
 
-async def _revise_projections(tx: Session, scope: Scope, before: PolicySettings, after: PolicySettings) -> None:
-    """Give projections a new revision where the policy that edges use merges otherwise. Raises Conflict if it loses the flag under them."""
+async def _renew_projections(tx: Session, scope: Scope, before: PolicySettings, after: PolicySettings) -> None:
+    """Give projections a new content version where the policy that edges use merges otherwise. Raises Conflict if it loses the flag under them."""
     projected = await list_projected(tx, scope)
     if projected and not after.is_active_on_edge:
         message = f"Projections are of people as this policy sees them: {names_of(projected)}. Delete them first."
         raise Conflict(message, path=["isActiveOnEdge"])
     if projected and not after.merges_as(before):
-        await revise(tx, scope, (each.configuration_id for each in projected))
+        await renew(tx, scope, (each.configuration_id for each in projected))
 
 
 async def _status(

@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 from gateway.domain.config.broken_rows import Broken, parse_rows, refuse_change
 from gateway.domain.config.computed_attributes import load_attributes
 from gateway.domain.config.policies import load_policies
+from gateway.domain.config.projection_contents import renew
 from gateway.domain.config.projection_destinations import find_destination, load_destinations
-from gateway.domain.config.projection_revisions import revise
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.rules import selectors
 from gateway.domain.rules.durations import LOOKBACK_YEARS, Duration, parse_duration
@@ -73,7 +73,7 @@ class ProjectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProjectionConfiguration(Edited):
-    """A configuration. `revision` grows with all that changes what it gives edges, `version` with what callers change of it.
+    """A configuration. `content_version` grows with all that changes what it gives edges, `version` with what callers change of it.
 
     `paths`: what it selects or reads, dotted, that of events under `xEvent`. `tree` and `event_tree`: its selectors, parsed; None without events.
     """
@@ -81,7 +81,7 @@ class ProjectionConfiguration(Edited):
     configuration_id: UUID
     settings: ProjectionSettings
     paths: tuple[str, ...]
-    revision: int
+    content_version: int
     tree: Selector = field(repr=False, compare=False)
     event_tree: Selector | None = field(repr=False, compare=False)
 
@@ -137,7 +137,7 @@ async def create_projection(
             raise Conflict("No merge policy is active on the edge: set `isActiveOnEdge` of one first.")
         await _check_beside(tx, scope, settings, checked, others)
         await tx.execute(CREATE, scope.sandbox_id, configuration_id, *_columns(settings, checked), scope.actor)
-        await revise(tx, scope, [configuration_id])
+        await renew(tx, scope, [configuration_id])
         made = _find(await load_projections(tx, scope), configuration_id)
         await audit.record(tx, scope, "createProjectionConfiguration", _subject(made), after=_told(made))
         return made
@@ -167,7 +167,7 @@ async def update_projection(
         checked = await _check(selectable, settings)
         await _check_beside(tx, scope, settings, checked, others)
         await tx.execute(UPDATE, scope.sandbox_id, configuration_id, *_columns(settings, checked))
-        await revise(tx, scope, [configuration_id])
+        await renew(tx, scope, [configuration_id])
         changed = _find(await load_projections(tx, scope), configuration_id)
         states = {"before": _told(before), "after": _told(changed)}
         await audit.record(tx, scope, "updateProjectionConfiguration", _subject(changed), **states)
@@ -324,7 +324,7 @@ def _configuration(row: Any) -> ProjectionConfiguration:
         configuration_id=row["configuration_id"],
         settings=ProjectionSettings(row["name"], row["destination_id"], row["selector"], window),
         paths=tuple(row["paths"]),
-        revision=row["revision"],
+        content_version=row["content_version"],
         tree=selectors.parse(row["selector"]),
         event_tree=None if window is None else selectors.parse(window.selector),
         **edited_columns(row),

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from gateway.domain.config.broken_rows import Broken, parse_rows, refuse_change
-from gateway.domain.config.projection_revisions import list_projected, names_of, revise
+from gateway.domain.config.projection_contents import list_projected, names_of, renew
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.rules.edited import Edited, check_version, edited_columns
 from gateway.domain.rules.limits import DESTINATIONS, check_room
@@ -109,7 +109,7 @@ async def update_destination(
             return before
         await tx.execute(UPDATE, scope.sandbox_id, destination_id, *_columns(settings))
         going = [each for each in await list_projected(tx, scope) if each.destination_id == destination_id]
-        await revise(tx, scope, (each.configuration_id for each in going))
+        await renew(tx, scope, (each.configuration_id for each in going))
         changed = find_destination(await load_destinations(tx, scope), destination_id)
         states = {"before": _told(before), "after": _told(changed)}
         await audit.record(tx, scope, "updateProjectionDestination", _subject(changed), **states)

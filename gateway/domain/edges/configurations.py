@@ -14,13 +14,13 @@ LIST_SERVED = query("configurations.list_served", EDGE)
 
 @dataclass(frozen=True, slots=True)
 class ServedConfiguration:
-    """A configuration as it is served: the projections of one revision, under a name.
+    """A configuration as it is served: the projections of one edition, under a name.
 
     `ttl` is in seconds; `replication_policy` is PROACTIVE or REACTIVE; `events_within` is the ISO duration after which events are served no more.
     """
 
     configuration_id: UUID
-    revision: int
+    edition: int
     name: str
     replication_policy: str
     ttl: int
@@ -28,11 +28,11 @@ class ServedConfiguration:
 
 
 async def switch(tx: Session, sandbox_id: int, configuration: ServedConfiguration) -> None:
-    """Serve this revision of a configuration from the commit on, and no other. What was erased from the former one stays erased.
+    """Serve this edition of a configuration from the commit on, and no other. What was erased from the former one stays erased.
 
-    The sandbox has been delivered before. Nothing is confirmed of the revision yet.
+    The sandbox has been delivered before. Nothing is confirmed of the edition yet.
     """
-    await tx.execute(KEEP_ERASED, sandbox_id, configuration.configuration_id, configuration.revision)
+    await tx.execute(KEEP_ERASED, sandbox_id, configuration.configuration_id, configuration.edition)
     await tx.execute(SWITCH, sandbox_id, *astuple(configuration))
 
 

@@ -1,4 +1,4 @@
-"""Fills: a revision of a configuration that an edge does not serve yet, and how far it is filled."""
+"""Fills: an edition of a configuration that an edge does not serve yet, and how far it is filled."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,26 +13,26 @@ LIST = query("fills.list_fills", EDGE)
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A revision that is filled. `filled_to` is the hub's own, None at the beginning; `done` counts people."""
+    """An edition that is filled. `filled_to` is the hub's own, None at the beginning; `done` counts people."""
 
     configuration_id: UUID
-    revision: int
+    edition: int
     filled_to: str | None
     done: int
 
 
-async def begin_fill(tx: Session, sandbox_id: int, configuration_id: UUID, revision: int) -> None:
-    """Begin to fill a revision; what is filled of it already stays."""
-    await tx.execute(BEGIN, sandbox_id, configuration_id, revision)
+async def begin_fill(tx: Session, sandbox_id: int, configuration_id: UUID, edition: int) -> None:
+    """Begin to fill an edition; what is filled of it already stays."""
+    await tx.execute(BEGIN, sandbox_id, configuration_id, edition)
 
 
 async def note_fill(
-    tx: Session, sandbox_id: int, configuration_id: UUID, revision: int, *, filled_to: str | None, done: int
+    tx: Session, sandbox_id: int, configuration_id: UUID, edition: int, *, filled_to: str | None, done: int
 ) -> None:
-    """Note how far a revision is filled, in the transaction that did so."""
-    await tx.execute(NOTE, sandbox_id, configuration_id, revision, filled_to, done)
+    """Note how far an edition is filled, in the transaction that did so."""
+    await tx.execute(NOTE, sandbox_id, configuration_id, edition, filled_to, done)
 
 
 async def list_fills(db: Reader, sandbox_id: int) -> list[Fill]:
-    """List the revisions of a sandbox's configurations that are filled."""
+    """List the editions of a sandbox's configurations that are filled."""
     return [Fill(**row) for row in await db.rows(LIST, sandbox_id)]

@@ -40,14 +40,14 @@ ABSENT_SECONDS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class DeliveredProjection:
-    """What one revision of a configuration says of one person, by all of whose identities it is found: keys of the edge, each once.
+    """What one edition of a configuration says of one person, by all of whose identities it is found: keys of the edge, each once.
 
     `profile` and each of `events`, newest first, are finished JSON; `etag`, without quotes, is of both. `projected_at` is when the hub read them,
     and at `due` it has to do so again though nothing changes. `person` means something to the hub only.
     """
 
     configuration_id: UUID
-    revision: int
+    edition: int
     person: UUID
     identities: Sequence[UUID]
     profile: str = field(repr=False)
@@ -60,7 +60,7 @@ class DeliveredProjection:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The people that a revision of a configuration has at an edge, and the identities that it knows to be theirs, or nobody's."""
+    """The people that an edition of a configuration has at an edge, and the identities that it knows to be theirs, or nobody's."""
 
     people: frozenset[UUID]
     identities: frozenset[UUID]
@@ -71,21 +71,21 @@ class Due:
     """A projection that has to be read again."""
 
     configuration_id: UUID
-    revision: int
+    edition: int
     person: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many projections of one revision of a configuration an edge has."""
+    """How many projections of one edition of a configuration an edge has."""
 
     configuration_id: UUID
-    revision: int
+    edition: int
     projections: int
 
 
 async def deliver(tx: Session, sandbox_id: int, projections: Sequence[DeliveredProjection]) -> None:
-    """Store projections in place of what is there of the same people in the same revisions.
+    """Store projections in place of what is there of the same people in the same editions.
 
     Another person who had one of the identities there loses it, and goes once none is left. Identities that a person has no longer are nobody's.
     """
@@ -96,7 +96,7 @@ async def deliver(tx: Session, sandbox_id: int, projections: Sequence[DeliveredP
         [identity for identity, _ in of],
         [each.person for _, each in of],
         [each.configuration_id for _, each in of],
-        [each.revision for _, each in of],
+        [each.edition for _, each in of],
     )
     former = await tx.rows(FIND_FORMER_PEOPLE, sandbox_id, *given)
     await tx.execute(SET_STRAYS_ABSENT, sandbox_id, *given, ABSENT_SECONDS)
@@ -108,7 +108,7 @@ async def deliver(tx: Session, sandbox_id: int, projections: Sequence[DeliveredP
 
 def _row(one: DeliveredProjection) -> tuple[Any, ...]:
     told = one.etag, one.projected_at, one.due, one.profile, one.events, one.event_times
-    return one.person, one.configuration_id, one.revision, *told
+    return one.person, one.configuration_id, one.edition, *told
 
 
 async def remove(tx: Session, sandbox_id: int, people: Sequence[UUID], *, erased: bool) -> int:
@@ -122,21 +122,21 @@ async def remove(tx: Session, sandbox_id: int, people: Sequence[UUID], *, erased
 
 
 async def set_absent(
-    tx: Session, sandbox_id: int, configuration_id: UUID, revision: int, identities: Iterable[UUID]
+    tx: Session, sandbox_id: int, configuration_id: UUID, edition: int, identities: Iterable[UUID]
 ) -> None:
-    """Note of identities that are nobody's in a revision: it is known for 30 seconds, and then has to be asked again."""
-    await tx.execute(SET_ABSENT, sandbox_id, configuration_id, revision, list(identities), ABSENT_SECONDS)
+    """Note of identities that are nobody's in an edition: it is known for 30 seconds, and then has to be asked again."""
+    await tx.execute(SET_ABSENT, sandbox_id, configuration_id, edition, list(identities), ABSENT_SECONDS)
 
 
-async def withdraw(tx: Session, sandbox_id: int, configuration_id: UUID, revision: int, people: Sequence[UUID]) -> None:
-    """Take away what one revision of a configuration says of people, whose identities stay theirs."""
-    await tx.execute(WITHDRAW, sandbox_id, configuration_id, revision, people)
+async def withdraw(tx: Session, sandbox_id: int, configuration_id: UUID, edition: int, people: Sequence[UUID]) -> None:
+    """Take away what one edition of a configuration says of people, whose identities stay theirs."""
+    await tx.execute(WITHDRAW, sandbox_id, configuration_id, edition, people)
 
 
 async def drop_projections(
     tx: Session, sandbox_id: int, configuration_id: UUID, keep: Collection[int], limit: int
 ) -> int:
-    """Take away at most `limit` projections, and as many identities, of a configuration in all revisions but these; return how many went."""
+    """Take away at most `limit` projections, and as many identities, of a configuration in all editions but these; return how many went."""
     gone: int = await tx.value(DROP_PROJECTIONS, sandbox_id, configuration_id, keep, limit)
     return gone
 
@@ -144,7 +144,7 @@ async def drop_projections(
 async def look_up(
     db: Database, sandbox_id: int, configuration_id: UUID, since: datetime | None, identities: Sequence[UUID]
 ) -> list[Any]:
-    """Look up the projections of identities in the revision that is served, in order; none once the edge does not serve the configuration.
+    """Look up the projections of identities in the edition that is served, in order; none once the edge does not serve the configuration.
 
     Events of before `since` are left out. Each row has `settings_version` of the sandbox; `heard_age`, `confirmed_age` and `delivered_age` in seconds;
     whether the identity `is_absent`; and `etag`, `projected_at` as text, `profile`, `events`, the number of `delivered_events`. Null is what there is not.
@@ -157,16 +157,16 @@ async def find_held(
     db: Reader,
     sandbox_id: int,
     configuration_id: UUID,
-    revision: int,
+    edition: int,
     *,
     people: Sequence[UUID],
     identities: Sequence[UUID],
 ) -> Held:
-    """Find which of these people and identities a revision of a configuration knows at an edge."""
-    view = sandbox_id, configuration_id, revision
+    """Find which of these people and identities an edition of a configuration knows at an edge."""
+    of = sandbox_id, configuration_id, edition
     return Held(
-        frozenset(row["person"] for row in await db.rows(FIND_HELD_PEOPLE, *view, people)),
-        frozenset(row["identity"] for row in await db.rows(FIND_HELD_IDENTITIES, *view, identities)),
+        frozenset(row["person"] for row in await db.rows(FIND_HELD_PEOPLE, *of, people)),
+        frozenset(row["identity"] for row in await db.rows(FIND_HELD_IDENTITIES, *of, identities)),
     )
 
 
@@ -181,16 +181,16 @@ async def count_projections(db: Reader, sandbox_id: int) -> list[Counted]:
 
 
 async def read_projections(
-    db: Reader, sandbox_id: int, configuration_id: UUID, revision: int, *, after: UUID | None, limit: int
+    db: Reader, sandbox_id: int, configuration_id: UUID, edition: int, *, after: UUID | None, limit: int
 ) -> list[DeliveredProjection]:
-    """Read the projections that an edge has of one revision of a configuration, in the order of people, after one of them."""
-    rows = await db.rows(READ_PROJECTIONS, sandbox_id, configuration_id, revision, after or NIL, limit)
+    """Read the projections that an edge has of one edition of a configuration, in the order of people, after one of them."""
+    rows = await db.rows(READ_PROJECTIONS, sandbox_id, configuration_id, edition, after or NIL, limit)
     return [DeliveredProjection(**row) for row in rows]
 
 
 async def list_people(
-    db: Reader, sandbox_id: int, configuration_id: UUID, revision: int, *, after: UUID | None, limit: int
+    db: Reader, sandbox_id: int, configuration_id: UUID, edition: int, *, after: UUID | None, limit: int
 ) -> list[UUID]:
-    """List the people with a projection of one revision of a configuration at an edge, in order, after one of them."""
-    rows = await db.rows(LIST_PEOPLE, sandbox_id, configuration_id, revision, after or NIL, limit)
+    """List the people with a projection of one edition of a configuration at an edge, in order, after one of them."""
+    rows = await db.rows(LIST_PEOPLE, sandbox_id, configuration_id, edition, after or NIL, limit)
     return [row["person"] for row in rows]

@@ -1,4 +1,4 @@
-"""The job that stands for a configuration which edges are filled with: it ends once every edge serves the newest revision.
+"""The job that stands for a configuration which edges are filled with: it ends once every edge serves the newest edition.
 
 The filling itself is done by the processes that deliver to edges; the job says how far they are, and holds no slot meanwhile.
 """
@@ -20,7 +20,7 @@ LOOK_SECONDS: Final = 1.0
 async def backfill_projection(
     db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, *, data_centers: Collection[str]
 ) -> None:
-    """Wait until the edges in those of these data centres to which a configuration goes serve its newest revision.
+    """Wait until the edges in those of these data centres to which a configuration goes serve its newest edition.
 
     Raises JobWaits until then, which names edges that do not answer.
     """
@@ -32,7 +32,7 @@ async def backfill_projection(
     awaited = [each for each in destination.settings.data_centers if each in data_centers]
     told = await list_configuration_deliveries(db, scope)
     known = {each.data_center: each for each in told if each.configuration_id == job.subject}
-    lacking = [each for each in awaited if each not in known or not known[each].serves(configuration.revision)]
+    lacking = [each for each in awaited if each not in known or not known[each].serves(configuration.content_version)]
     found = [known[each] for each in awaited if each in known]
     total = sum(each.total or 0 for each in found) if len(found) == len(awaited) else None
     async with db.transaction(scope.sandbox_id) as tx:

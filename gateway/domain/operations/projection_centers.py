@@ -39,7 +39,7 @@ MAX_PENDING: Final = 100_000
 """The most changes that are counted as pending."""
 
 GENERATION_BITS: Final = 16
-"""The revision at an edge is that of the configuration, and behind it in so many bits how often that was delivered anew."""
+"""The number of an edition is the content version of the configuration, and behind it in so many bits how often that was delivered anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationDelivery:
-    """What the edge of a data centre has of a configuration: the revision that it serves, the one that it is filled with, of how many people, and why that does not go on."""
+    """What the edge of a data centre has of a configuration: the edition that it serves, the one that it is filled with, of how many people, and why that does not go on."""
 
     data_center: str
     configuration_id: UUID
@@ -87,9 +87,9 @@ class ConfigurationDelivery:
     total: int | None
     error: str | None
 
-    def serves(self, revision: int) -> bool:
-        """Return whether this revision of the configuration is served, and is not delivered anew."""
-        return self.served is not None and self.served >> GENERATION_BITS == revision and self.filling is None
+    def serves(self, content_version: int) -> bool:
+        """Return whether this content of the configuration is served, and is not delivered anew."""
+        return self.served is not None and self.served >> GENERATION_BITS == content_version and self.filling is None
 
 
 async def take_lease(db: Database, data_center: str, lease: UUID) -> Lease | None:

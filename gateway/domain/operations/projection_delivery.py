@@ -1,10 +1,10 @@
 """Delivery of a sandbox's projections to one edge, turn by turn, by the one who holds the lease of its data centre.
 
 A turn brings the edge what is wanted of it: what it knows of the sandbox, then a page of the journal, people whose projections are due, and
-some of the people that a new revision lacks. The place in the journal is stored at the edge, in the transaction that
+some of the people that a new edition lacks. The place in the journal is stored at the edge, in the transaction that
 delivers what changed until then; so an edge that was away, or was set up anew, goes on from what it has.
 
-A revision of a configuration is filled beside the one that is served, and is served once it is full. Meanwhile people who are
+An edition of a configuration is filled beside the one that is served, and is served once it is full. Meanwhile people who are
 no more go from the earlier one, and nothing else of it changes.
 """
 
@@ -22,17 +22,17 @@ from gateway.domain.edges import configurations, fills, projections, sandboxes, 
 from gateway.domain.edges.keys import edge_key
 from gateway.domain.edges.projections import DeliveredProjection
 from gateway.domain.edges.wanted import Want
-from gateway.domain.operations import projection_views
+from gateway.domain.operations import projection_editions
 from gateway.domain.operations.projection_centers import (
     ConfigurationDelivery,
     forget_delivery,
     note_configuration,
     note_delivery,
 )
+from gateway.domain.operations.projection_editions import Asked, EdgeSandbox, Edition, asked_of
 from gateway.domain.operations.projection_people import People
 from gateway.domain.operations.projection_sandboxes import delivered_sandbox
 from gateway.domain.operations.projection_store import EdgeStore
-from gateway.domain.operations.projection_views import Asked, EdgeSandbox, View, asked_of
 from gateway.domain.operations.projection_withdrawals import count_withdrawn, find_erased
 from gateway.domain.reading.changes import ChangePage, list_changes
 from gateway.domain.reading.conditions import read_instant
@@ -62,7 +62,7 @@ FAULT_SECONDS: Final = 10.0
 """How long a configuration waits that could not be projected."""
 
 DROPPED_PER_PIECE: Final = 5_000
-"""Projections of earlier revisions that go together."""
+"""Projections of earlier editions that go together."""
 
 
 class SandboxDelivery:
@@ -115,13 +115,13 @@ class SandboxDelivery:
         for want in wants:
             by_configuration.setdefault(want.configuration_id, []).append(want)
         for key, some in by_configuration.items():
-            view = edge.view(*self._asked[key]) if key in self._asked else None
-            if key in self._asked and (view is None or edge.is_filled(view)):
+            edition = edge.edition(*self._asked[key]) if key in self._asked else None
+            if key in self._asked and (edition is None or edge.is_filled(edition)):
                 continue
             try:
                 async with self._store.delivering() as tx:
-                    if view is not None:
-                        await self._fetch(tx, view, some)
+                    if edition is not None:
+                        await self._fetch(tx, edition, some)
                     await wanted.answer(tx, scope.sandbox_id, some)
             except (BadInput, Misconfigured) as error:
                 self._faults[key] = monotonic(), error.message
@@ -134,15 +134,15 @@ class SandboxDelivery:
             self._counted_at = monotonic()
         return self._edge
 
-    def _kept_up(self, edge: EdgeSandbox) -> list[View]:
-        """Return the views that follow what changes."""
-        found = (edge.view(*each) for each in self._asked.values())
-        return [view for view in found if view is not None]
+    def _kept_up(self, edge: EdgeSandbox) -> list[Edition]:
+        """Return the editions that follow what changes."""
+        found = (edge.edition(*each) for each in self._asked.values())
+        return [edition for edition in found if edition is not None]
 
     # -------------------------------------------------------------------------------------------- what the edge is to have
 
     async def _settle(self, edge: EdgeSandbox) -> None:
-        """Deliver what is known of the sandbox where that has changed, serve nothing else, and begin to fill new revisions."""
+        """Deliver what is known of the sandbox where that has changed, serve nothing else, and begin to fill new editions."""
         sandbox_id = self._scope.sandbox_id
         if edge.digest is None or monotonic() - self._settled_at >= NOTE_SECONDS:
             self._settled_at = monotonic()
@@ -158,13 +158,13 @@ class SandboxDelivery:
                 await configurations.stop_serving(tx, sandbox_id, key)
             del edge.served[key]
             edge.fills.pop(key, None)
-            edge.counts = await projection_views.count(self._store.db, sandbox_id)
+            edge.counts = await projection_editions.count(self._store.db, sandbox_id)
         if edge_policy(self._config).status is PolicyStatus.BUILDING:
             return
         for pair in self._asked.values():
-            if edge.view(*pair) is None:
+            if edge.edition(*pair) is None:
                 async with self._store.delivering() as tx:
-                    await edge.begin(tx, sandbox_id, edge.next_view(*pair, is_behind=False))
+                    await edge.begin(tx, sandbox_id, edge.next_edition(*pair, is_behind=False))
 
     async def _begin_anew(self, edge: EdgeSandbox) -> None:
         """Go on from the present in the journal, and fill everything anew: which changes were missed is not known."""
@@ -172,15 +172,15 @@ class SandboxDelivery:
         async with self._store.delivering() as tx:
             await sandboxes.note_cursor(tx, self._scope.sandbox_id, _text(page.end))
             for pair in self._asked.values():
-                await edge.begin(tx, self._scope.sandbox_id, edge.next_view(*pair, is_behind=True))
+                await edge.begin(tx, self._scope.sandbox_id, edge.next_edition(*pair, is_behind=True))
         edge.position = page.end
 
-    async def _put_off(self, tx: Session, edge: EdgeSandbox, view: View, why: str) -> None:
+    async def _put_off(self, tx: Session, edge: EdgeSandbox, edition: Edition, why: str) -> None:
         """Fill a configuration anew, later, as it misses changes that could not be projected."""
-        self._faults[view.configuration_id] = monotonic(), why
-        fill = edge.fills.get(view.configuration_id)
+        self._faults[edition.configuration_id] = monotonic(), why
+        fill = edge.fills.get(edition.configuration_id)
         if fill is None or fill.filled_to is not None:
-            anew = edge.next_view(view.configuration, view.destination, is_behind=True)
+            anew = edge.next_edition(edition.configuration, edition.destination, is_behind=True)
             await edge.begin(tx, self._scope.sandbox_id, anew)
 
     # -------------------------------------------------------------------------------------------- changes
@@ -215,10 +215,10 @@ class SandboxDelivery:
         people = {each.person.profile_id: each.person for each in found if each.person}
         async with self._store.delivering() as tx:
             await self._remove(tx, page, [xid for xid in asked if xid not in people])
-            for view in self._kept_up(edge):
-                chosen = await self._held(tx, view, list(people.values())) if view.is_reactive else list(people)
+            for edition in self._kept_up(edge):
+                chosen = await self._held(tx, edition, list(people.values())) if edition.is_reactive else list(people)
                 for start in range(0, len(chosen), PEOPLE_PER_PIECE):
-                    await self._put(tx, edge, view, chosen[start : start + PEOPLE_PER_PIECE])
+                    await self._put(tx, edge, edition, chosen[start : start + PEOPLE_PER_PIECE])
             await self._note_position(tx, edge, page.end)
 
     async def _remove(self, tx: Session, page: ChangePage, gone: Sequence[UUID]) -> None:
@@ -232,15 +232,15 @@ class SandboxDelivery:
         if left:
             await projections.remove(tx, sandbox_id, self._people.hidden(list(left)), erased=False)
 
-    async def _held(self, tx: Session, view: View, people: Sequence[Person]) -> list[UUID]:
+    async def _held(self, tx: Session, edition: Edition, people: Sequence[Person]) -> list[UUID]:
         """Return the people that the edge knows of, by themselves or by one of their identities."""
         hidden = self._people.hidden([person.profile_id for person in people])
         keys = [self._keys(_identities(person.identity_map)) for person in people]
         held = await projections.find_held(
             tx,
             self._scope.sandbox_id,
-            view.configuration_id,
-            view.number,
+            edition.configuration_id,
+            edition.number,
             people=hidden,
             identities=[key for each in keys for key in each],
         )
@@ -257,41 +257,43 @@ class SandboxDelivery:
             await sandboxes.note_cursor(tx, sandbox_id, cursor)
             return
         whole = [
-            view.configuration_id
-            for view in self._kept_up(edge)
-            if edge.served.get(view.configuration_id) == view.number
+            edition.configuration_id
+            for edition in self._kept_up(edge)
+            if edge.served.get(edition.configuration_id) == edition.number
         ]
         await sandboxes.confirm(tx, sandbox_id, cursor, monotonic() - self._current_since, whole)
 
     # -------------------------------------------------------------------------------------------- people
 
-    async def _put(self, tx: Session, edge: EdgeSandbox, view: View, profile_ids: Sequence[UUID]) -> bool:
-        """Deliver the projections of people. Return False where they cannot be made: then the view is to be filled anew."""
+    async def _put(self, tx: Session, edge: EdgeSandbox, edition: Edition, profile_ids: Sequence[UUID]) -> bool:
+        """Deliver the projections of people. Return False where they cannot be made: then the edition is to be filled anew."""
         try:
-            made = await project(self._db, self._scope, self._config, view.configuration, profile_ids)
+            made = await project(self._db, self._scope, self._config, edition.configuration, profile_ids)
         except (BadInput, Misconfigured) as error:
-            await self._put_off(tx, edge, view, error.message)
+            await self._put_off(tx, edge, edition, error.message)
             return False
-        await self._store_projections(tx, view, made)
+        await self._store_projections(tx, edition, made)
         return True
 
     async def _store_projections(
-        self, tx: Session, view: View, made: Sequence[EdgeProjection | TooLarge | None]
+        self, tx: Session, edition: Edition, made: Sequence[EdgeProjection | TooLarge | None]
     ) -> None:
         sandbox_id = self._scope.sandbox_id
         found = {each.profile_id: each for each in made if each is not None}
         hidden = dict(zip(found, self._people.hidden(list(found)), strict=True))
         large = [each for each in found.values() if isinstance(each, TooLarge)]
         if large:
-            self._faults[view.configuration_id] = float("-inf"), _too_large(large)
+            self._faults[edition.configuration_id] = float("-inf"), _too_large(large)
             people = [hidden[each.profile_id] for each in large]
-            await projections.withdraw(tx, sandbox_id, view.configuration_id, view.number, people)
-        rows = [self._row(view, hidden[key], each) for key, each in found.items() if isinstance(each, EdgeProjection)]
+            await projections.withdraw(tx, sandbox_id, edition.configuration_id, edition.number, people)
+        rows = [
+            self._row(edition, hidden[key], each) for key, each in found.items() if isinstance(each, EdgeProjection)
+        ]
         await projections.deliver(tx, sandbox_id, rows)
 
-    def _row(self, view: View, person: UUID, made: EdgeProjection) -> DeliveredProjection:
+    def _row(self, edition: Edition, person: UUID, made: EdgeProjection) -> DeliveredProjection:
         read = made.profile, made.events, made.times, made.etag, made.projected_at, made.due
-        return DeliveredProjection(view.configuration_id, view.number, person, self._keys(made.identities), *read)
+        return DeliveredProjection(edition.configuration_id, edition.number, person, self._keys(made.identities), *read)
 
     def _keys(self, identities: Mapping[str, Sequence[str]]) -> list[UUID]:
         """Return how the edge knows identities, given by the codes of their namespaces."""
@@ -302,15 +304,15 @@ class SandboxDelivery:
                 found += map(xids_in(self._key, namespace.namespace_id), values)
         return found
 
-    async def _fetch(self, tx: Session, view: View, wants: Sequence[Want]) -> None:
+    async def _fetch(self, tx: Session, edition: Edition, wants: Sequence[Want]) -> None:
         """Deliver the people that the edge was asked for, and note the identities that are nobody's."""
         secret, sandbox_id = self._scope.sandbox.secret, self._scope.sandbox_id
         xids = [xid_of(secret, want.namespace_id, want.value) for want in wants]
-        made = await project(self._db, self._scope, self._config, view.configuration, xids)
-        await self._store_projections(tx, view, made)
+        made = await project(self._db, self._scope, self._config, edition.configuration, xids)
+        await self._store_projections(tx, edition, made)
         absent = [want.identity for want, each in zip(wants, made, strict=True) if each is None]
         if absent:
-            await projections.set_absent(tx, sandbox_id, view.configuration_id, view.number, absent)
+            await projections.set_absent(tx, sandbox_id, edition.configuration_id, edition.number, absent)
 
     # -------------------------------------------------------------------------------------------- what time and configuration bring
 
@@ -318,53 +320,58 @@ class SandboxDelivery:
         """Deliver some of those again whose values or events are others by now."""
         if monotonic() - self._refreshed_at < NOTE_SECONDS:
             return False
-        at, views = await read_instant(self._db), {view.configuration_id: view for view in self._kept_up(edge)}
+        at, editions = (
+            await read_instant(self._db),
+            {edition.configuration_id: edition for edition in self._kept_up(edge)},
+        )
         due = await projections.list_due(self._store.db, self._scope.sandbox_id, at, PEOPLE_PER_PIECE)
         people: dict[UUID, list[UUID]] = {}
         for each in due:
-            if each.configuration_id in views and each.revision == views[each.configuration_id].number:
+            if each.configuration_id in editions and each.edition == editions[each.configuration_id].number:
                 people.setdefault(each.configuration_id, []).append(each.person)
         for key, hidden in people.items():
             async with self._store.delivering() as tx:
-                await self._put(tx, edge, views[key], self._people.shown(hidden))
+                await self._put(tx, edge, editions[key], self._people.shown(hidden))
         is_over = len(due) < PEOPLE_PER_PIECE or not people
         self._refreshed_at = monotonic() if is_over else float("-inf")
         return not is_over
 
     async def _fill(self, edge: EdgeSandbox) -> bool:
-        """Deliver some more people to a view that is not served yet; serve it once it has all."""
+        """Deliver some more people to an edition that is not served yet; serve it once it has all."""
         ready = monotonic() - FAULT_SECONDS
-        views = [view for view in self._kept_up(edge) if edge.is_filled(view)]
-        view = next((each for each in views if self._faults.get(each.configuration_id, (ready,))[0] <= ready), None)
-        if view is None:
+        editions = [edition for edition in self._kept_up(edge) if edge.is_filled(edition)]
+        edition = next(
+            (each for each in editions if self._faults.get(each.configuration_id, (ready,))[0] <= ready), None
+        )
+        if edition is None:
             return False
-        key, sandbox_id = view.configuration_id, self._scope.sandbox_id
+        key, sandbox_id = edition.configuration_id, self._scope.sandbox_id
         fill = edge.fills[key]
         if fill.filled_to is None:
             self._faults.pop(key, None)
-        some, last = await self._next_people(edge, view, UUID(fill.filled_to) if fill.filled_to else NIL)
+        some, last = await self._next_people(edge, edition, UUID(fill.filled_to) if fill.filled_to else NIL)
         async with self._store.delivering() as tx:
-            if not await self._put(tx, edge, view, some):
+            if not await self._put(tx, edge, edition, some):
                 return False
             if last is not None:
-                filled = fills.Fill(key, view.number, str(last), fill.done + len(some))
-                await fills.note_fill(tx, sandbox_id, key, view.number, filled_to=filled.filled_to, done=filled.done)
+                filled = fills.Fill(key, edition.number, str(last), fill.done + len(some))
+                await fills.note_fill(tx, sandbox_id, key, edition.number, filled_to=filled.filled_to, done=filled.done)
             else:
-                await edge.end(tx, sandbox_id, view)
+                await edge.end(tx, sandbox_id, edition)
                 if edge.position is not None:
                     await self._note_position(tx, edge, edge.position)
         if last is not None:
             edge.fills[key] = filled
         else:
-            edge.counts = await projection_views.count(self._store.db, sandbox_id)
+            edge.counts = await projection_editions.count(self._store.db, sandbox_id)
             self._told_at = float("-inf")
         self._has_delivered = True
         return True
 
-    async def _next_people(self, edge: EdgeSandbox, view: View, after: UUID) -> tuple[list[UUID], UUID | None]:
-        """Return the people that a view is to be filled with next, and the key behind which others come; None if these are the last."""
-        if view.is_reactive:
-            of = self._scope.sandbox_id, view.configuration_id, edge.served[view.configuration_id]
+    async def _next_people(self, edge: EdgeSandbox, edition: Edition, after: UUID) -> tuple[list[UUID], UUID | None]:
+        """Return the people that an edition is to be filled with next, and the key behind which others come; None if these are the last."""
+        if edition.is_reactive:
+            of = self._scope.sandbox_id, edition.configuration_id, edge.served[edition.configuration_id]
             hidden = await projections.list_people(self._store.db, *of, after=after, limit=PEOPLE_PER_PIECE)
             return self._people.shown(hidden), hidden[-1] if len(hidden) == PEOPLE_PER_PIECE else None
         graph = edge_policy(self._config).settings.identity_graph
@@ -389,7 +396,7 @@ class SandboxDelivery:
         if monotonic() - self._told_at < NOTE_SECONDS or edge.position is None:
             return
         if self._has_delivered and monotonic() - self._counted_at >= COUNT_SECONDS:
-            edge.counts = await projection_views.count(self._store.db, self._scope.sandbox_id)
+            edge.counts = await projection_editions.count(self._store.db, self._scope.sandbox_id)
             self._counted_at = monotonic()
         is_whole = self._current_since is not None and not edge.is_behind
         confirmed_at = datetime.fromtimestamp(edge.position.since.at / 1_000, UTC) if is_whole else None
@@ -410,13 +417,13 @@ class SandboxDelivery:
             self._totals[key] = await self._total(edge, key)
         done = fill.done if fill else sum(edge.counts.get(key, {}).values())
         total = self._totals.get(key, done)
-        filling = fill.revision if fill else None
+        filling = fill.edition if fill else None
         return ConfigurationDelivery(self._store.data_center, key, edge.served.get(key), filling, done, total, fault)
 
     async def _total(self, edge: EdgeSandbox, key: UUID) -> int:
         """Count the people that a configuration is to be filled with."""
-        view = edge.view(*self._asked[key])
-        if view is not None and view.is_reactive:
+        edition = edge.edition(*self._asked[key])
+        if edition is not None and edition.is_reactive:
             return edge.counts.get(key, {}).get(edge.served[key], 0)
         return await count_profiles(self._db, self._scope, edge_policy(self._config))
 

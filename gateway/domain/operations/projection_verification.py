@@ -11,8 +11,8 @@ from gateway.domain.edges import configurations, projections
 from gateway.domain.edges.keys import edge_key
 from gateway.domain.edges.projections import DeliveredProjection
 from gateway.domain.operations.projection_centers import GENERATION_BITS
+from gateway.domain.operations.projection_editions import Edition, asked_of
 from gateway.domain.operations.projection_people import People
-from gateway.domain.operations.projection_views import View, asked_of
 from gateway.domain.reading.edge_projections import EdgeProjection, edge_policy, project
 from gateway.domain.reading.kept_values import list_people_after
 from gateway.domain.rules.graphs import xids_in
@@ -33,14 +33,14 @@ async def verify_edge(
     """
     scope.require(Permission.ADMIN)
     checking = _Checking(db, edge, scope, config, data_center)
-    served = {each.configuration_id: each.revision for each in await configurations.list_served(edge, scope.sandbox_id)}
+    served = {each.configuration_id: each.edition for each in await configurations.list_served(edge, scope.sandbox_id)}
     asked = asked_of(config, data_center)
     for key, (configuration, destination) in asked.items():
         number = served.get(key)
-        if number is None or number >> GENERATION_BITS != configuration.revision:
-            checking.differs(key, "the newest revision is not served")
+        if number is None or number >> GENERATION_BITS != configuration.content_version:
+            checking.differs(key, "the newest edition is not served")
             continue
-        await checking.check(View(configuration, destination, number))
+        await checking.check(Edition(configuration, destination, number))
     for key in served.keys() - asked.keys():
         checking.differs(key, "is served, and should not be")
     return checking.compared, checking.differences
@@ -58,20 +58,20 @@ class _Checking:
     def differs(self, key: UUID, message: str) -> None:
         self.differences.append(Difference(f"edge {self._data_center}", str(key), message))
 
-    async def check(self, view: View) -> None:
-        """Compare every row of a view, and look for people who have none where everybody is to have one."""
-        async for rows in self._rows(view):
+    async def check(self, edition: Edition) -> None:
+        """Compare every row of an edition, and look for people who have none where everybody is to have one."""
+        async for rows in self._rows(edition):
             people = self._people.shown([row.person for row in rows])
-            fresh = await project(self._db, self._scope, self._config, view.configuration, people)
+            fresh = await project(self._db, self._scope, self._config, edition.configuration, people)
             for row, profile_id, made in zip(rows, people, fresh, strict=True):
                 self.compared += 1
                 if why := self._difference(row, profile_id, made):
-                    self.differs(profile_id, f"{view.configuration.name}: {why}")
-        if not view.is_reactive:
-            await self._find_missing(view)
+                    self.differs(profile_id, f"{edition.configuration.name}: {why}")
+        if not edition.is_reactive:
+            await self._find_missing(edition)
 
-    async def _rows(self, view: View) -> AsyncIterator[Sequence[DeliveredProjection]]:
-        after, of = None, (self._scope.sandbox_id, view.configuration_id, view.number)
+    async def _rows(self, edition: Edition) -> AsyncIterator[Sequence[DeliveredProjection]]:
+        after, of = None, (self._scope.sandbox_id, edition.configuration_id, edition.number)
         while rows := await projections.read_projections(self._edge, *of, after=after, limit=PEOPLE_PER_READ):
             yield rows
             after = rows[-1].person
@@ -96,16 +96,16 @@ class _Checking:
                 found += map(xids_in(self._key, namespace.namespace_id), values)
         return found
 
-    async def _find_missing(self, view: View) -> None:
+    async def _find_missing(self, edition: Edition) -> None:
         graph, after = edge_policy(self._config).settings.identity_graph, NIL
         while rows := await list_people_after(self._db, self._scope, graph, after, PEOPLE_PER_READ):
             people = [row["profile_id"] for row in rows]
             hidden = self._people.hidden(people)
-            of = self._scope.sandbox_id, view.configuration_id, view.number
+            of = self._scope.sandbox_id, edition.configuration_id, edition.number
             held = await projections.find_held(self._edge, *of, people=hidden, identities=[])
             lacking = [each for each, own in zip(people, hidden, strict=True) if own not in held.people]
-            made = await project(self._db, self._scope, self._config, view.configuration, lacking)
+            made = await project(self._db, self._scope, self._config, edition.configuration, lacking)
             for profile_id, each in zip(lacking, made, strict=True):
                 if isinstance(each, EdgeProjection):
-                    self.differs(profile_id, f"{view.configuration.name}: is missing")
+                    self.differs(profile_id, f"{edition.configuration.name}: is missing")
             after = people[-1]

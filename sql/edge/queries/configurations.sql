@@ -1,7 +1,7 @@
--- Which revision of each projection configuration an edge serves.
+-- Which edition of each projection configuration an edge serves.
 
--- name: switch(sandbox_id, configuration_id, revision, name, replication_policy, ttl, events_within) -> none
--- Serve another revision of a configuration, or serve it for the first time.
+-- name: switch(sandbox_id, configuration_id, edition, name, replication_policy, ttl, events_within) -> none
+-- Serve another edition of a configuration, or serve it for the first time.
 with noticed as (
   update edge.sandbox
      set settings_version = pg_current_xact_id()::text::bigint
@@ -10,21 +10,21 @@ with noticed as (
   delete from edge.fill
    where sandbox_id = $1
      and configuration_id = $2
-     and revision = $3
+     and edition = $3
 )
-insert into edge.configuration (sandbox_id, configuration_id, revision, name, replication_policy, ttl, events_within)
+insert into edge.configuration (sandbox_id, configuration_id, edition, name, replication_policy, ttl, events_within)
 values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (sandbox_id, configuration_id) do update
-   set revision = excluded.revision, name = excluded.name, replication_policy = excluded.replication_policy, ttl = excluded.ttl,
+   set edition = excluded.edition, name = excluded.name, replication_policy = excluded.replication_policy, ttl = excluded.ttl,
        events_within = excluded.events_within, confirmed_at = null;
 
--- name: keep_erased(sandbox_id, configuration_id, revision) -> none
--- Keep in a revision what was erased while another one is served.
-insert into edge.identity (sandbox_id, identity, configuration_id, revision, absent_until)
+-- name: keep_erased(sandbox_id, configuration_id, edition) -> none
+-- Keep in an edition what was erased while another one is served.
+insert into edge.identity (sandbox_id, identity, configuration_id, edition, absent_until)
 select i.sandbox_id, i.identity, i.configuration_id, $3, i.absent_until
   from edge.identity i
   join edge.configuration served
-    on served.sandbox_id = $1 and served.configuration_id = $2 and served.revision = i.revision
+    on served.sandbox_id = $1 and served.configuration_id = $2 and served.edition = i.edition
  where i.sandbox_id = $1
    and i.configuration_id = $2
    and i.absent_until = 'infinity'
@@ -43,7 +43,7 @@ delete from edge.configuration
 
 -- name: list_served(sandbox_id) -> rows
 -- List the configurations that are served. Walks configuration_pkey.
-select configuration_id, revision, name, replication_policy, ttl, events_within
+select configuration_id, edition, name, replication_policy, ttl, events_within
   from edge.configuration
  where sandbox_id = $1
  order by configuration_id;

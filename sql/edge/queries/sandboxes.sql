@@ -69,7 +69,7 @@ select s.sandbox_id, s.organization_id, s.name, s.is_default, s.key, s.text_rule
        array(select row(key_hash, expires_at) from edge.api_key where sandbox_id = $1) as api_keys,
        array(select row(key_id, public_key) from edge.signing_key where sandbox_id = $1) as signing_keys,
        array(select row(token_hash, expires_at) from edge.revocation where sandbox_id = $1) as revocations,
-       array(select row(configuration_id, revision, name, replication_policy, ttl, events_within)
+       array(select row(configuration_id, edition, name, replication_policy, ttl, events_within)
                from edge.configuration where sandbox_id = $1) as configurations
   from edge.sandbox s
  where s.sandbox_id = $1;

@@ -7,8 +7,8 @@
 --   api_key        hashes of the keys that open the sandbox
 --   signing_key    public keys that verify tokens
 --   revocation     hashes of what is revoked
---   configuration  which revision of each projection configuration is served
---   fill           which revision is filled beside it, and how far that is
+--   configuration  which edition of each projection configuration is served
+--   fill           which edition is filled beside it, and how far that is
 --   projection     what one configuration says of one person
 --   identity       whose each identity is, or that nobody has it
 --

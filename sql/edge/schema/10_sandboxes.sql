@@ -45,7 +45,7 @@ create table edge.revocation (
 create table edge.configuration (
   sandbox_id         bigint not null references edge.sandbox on delete cascade,
   configuration_id   uuid not null,
-  revision           bigint not null,                                             -- of the projections that are served
+  edition            bigint not null,                                             -- of the projections that are served
   name               text not null,
   replication_policy text not null constraint configuration_replication_policy_known check (replication_policy in ('PROACTIVE', 'REACTIVE')),
   ttl                integer not null,                                            -- seconds
@@ -54,12 +54,12 @@ create table edge.configuration (
   primary key (sandbox_id, configuration_id)
 );
 
--- Revisions that are filled beside the served one.
+-- Editions that are filled beside the served one.
 create table edge.fill (
   sandbox_id       bigint not null references edge.sandbox on delete cascade,
   configuration_id uuid not null,
-  revision         bigint not null,
+  edition          bigint not null,
   filled_to        text,                                                          -- the hub's own; null: it has just begun
   done             bigint not null default 0,                                     -- people
-  primary key (sandbox_id, configuration_id, revision)
+  primary key (sandbox_id, configuration_id, edition)
 );

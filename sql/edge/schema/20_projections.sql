@@ -4,7 +4,7 @@ create table edge.projection (
   sandbox_id       bigint not null,
   person           uuid not null,
   configuration_id uuid not null,
-  revision         bigint not null,                                               -- those of a later revision are filled beside the ones that are served
+  edition          bigint not null,                                               -- those of a later edition are filled beside the ones that are served
   etag             text not null,                                                 -- of profile and events
   projected_at     timestamptz not null,                                          -- when the hub first found them like this
   delivered_at     timestamptz not null,                                          -- by this database's clock
@@ -12,20 +12,20 @@ create table edge.projection (
   profile          text not null,                                                 -- JSON
   events           text[] not null,                                               -- JSON of each, newest first
   event_times      timestamptz[] not null,
-  primary key (sandbox_id, person, configuration_id, revision)
+  primary key (sandbox_id, person, configuration_id, edition)
 ) with (fillfactor = 90, toast_tuple_target = 4080);
 
 create index projection_due_idx on edge.projection (sandbox_id, due) where due is not null;
 
--- Whose an identity is in one revision of a configuration: while the next one is filled, people may merge and split.
+-- Whose an identity is in one edition of a configuration: while the next one is filled, people may merge and split.
 create table edge.identity (
   sandbox_id       bigint not null,
   identity         uuid not null,
   configuration_id uuid not null,
-  revision         bigint not null,
+  edition          bigint not null,
   person           uuid,
   absent_until     timestamptz,                                                   -- nobody has it, as far as is known, up to then; infinity: erased
-  primary key (sandbox_id, identity, configuration_id, revision),
+  primary key (sandbox_id, identity, configuration_id, edition),
   constraint identity_is_somebodys_or_absent check ((person is null) = (absent_until is not null))
 ) with (fillfactor = 90);
 

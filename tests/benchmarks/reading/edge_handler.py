@@ -24,7 +24,7 @@ ROW = """
            || to_char(p.projected_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"}'
       from edge.identity i
       join edge.projection p
-        on p.sandbox_id = 1 and p.person = i.person and p.configuration_id = i.configuration_id and p.revision = i.revision
+        on p.sandbox_id = 1 and p.person = i.person and p.configuration_id = i.configuration_id and p.edition = i.edition
      where i.sandbox_id = 1 and i.identity = $1"""
 
 

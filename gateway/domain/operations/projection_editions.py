@@ -1,7 +1,7 @@
 """What an edge has of a sandbox, and what it is to have.
 
-At an edge a revision of a configuration has a number: the configuration's own revision, and how often that was filled anew, as it has to be
-once the edge has missed changes. Each number is filled beside the one that is served.
+An edge has a configuration in editions. The number of one is the configuration's content version, and how often that was filled anew, as it has
+to be once the edge has missed changes. Each edition is filled beside the one that is served.
 """
 
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ from gateway.storage.database import Database, Session
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """One number of a configuration at an edge."""
+class Edition:
+    """One edition of a configuration at an edge."""
 
     configuration: ProjectionConfiguration
     destination: ProjectionDestination
@@ -69,7 +69,7 @@ class EdgeSandbox:
         return cls(
             position_of(tuple(orjson.loads(received.cursor))) if received and received.cursor else None,
             received.digest if received else None,
-            {each.configuration_id: each.revision for each in await configurations.list_served(edge, sandbox_id)},
+            {each.configuration_id: each.edition for each in await configurations.list_served(edge, sandbox_id)},
             {each.configuration_id: each for each in await fills.list_fills(edge, sandbox_id)},
             await count(edge, sandbox_id),
         )
@@ -79,57 +79,57 @@ class EdgeSandbox:
         """How many projections there were when they were last counted."""
         return sum(number for numbers in self.counts.values() for number in numbers.values())
 
-    def view(self, configuration: ProjectionConfiguration, destination: ProjectionDestination) -> View | None:
-        """Return the newest number of the configuration's revision; None where the edge has none yet."""
+    def edition(self, configuration: ProjectionConfiguration, destination: ProjectionDestination) -> Edition | None:
+        """Return the newest edition with the configuration's present content; None where the edge has none yet."""
         key = configuration.configuration_id
         fill, served = self.fills.get(key), self.served.get(key)
-        numbers = [number for number in (fill.revision if fill else None, served) if number is not None]
-        own = [number for number in numbers if number >> GENERATION_BITS == configuration.revision]
-        return View(configuration, destination, max(own)) if own else None
+        numbers = [number for number in (fill.edition if fill else None, served) if number is not None]
+        own = [number for number in numbers if number >> GENERATION_BITS == configuration.content_version]
+        return Edition(configuration, destination, max(own)) if own else None
 
-    def next_view(
+    def next_edition(
         self, configuration: ProjectionConfiguration, destination: ProjectionDestination, *, is_behind: bool
-    ) -> View:
-        """Return the number that is to be filled next. `is_behind`: what is served has missed changes."""
-        newest = self.view(configuration, destination)
-        first = (configuration.revision << GENERATION_BITS) + (
+    ) -> Edition:
+        """Return the edition that is to be filled next. `is_behind`: what is served has missed changes."""
+        newest = self.edition(configuration, destination)
+        first = (configuration.content_version << GENERATION_BITS) + (
             is_behind and configuration.configuration_id in self.served
         )
-        return View(configuration, destination, first if newest is None else newest.number + 1)
+        return Edition(configuration, destination, first if newest is None else newest.number + 1)
 
-    def is_filled(self, view: View) -> bool:
-        """Return whether a view is yet to be served."""
-        fill = self.fills.get(view.configuration_id)
-        return fill is not None and fill.revision == view.number
+    def is_filled(self, edition: Edition) -> bool:
+        """Return whether an edition is yet to be served."""
+        fill = self.fills.get(edition.configuration_id)
+        return fill is not None and fill.edition == edition.number
 
     @property
     def is_behind(self) -> bool:
         """Whether something is served that has missed changes, people who are no more among them."""
         mask = (1 << GENERATION_BITS) - 1
-        return any(fill.revision & mask for key, fill in self.fills.items() if key in self.served)
+        return any(fill.edition & mask for key, fill in self.fills.items() if key in self.served)
 
-    async def begin(self, tx: Session, sandbox_id: int, view: View) -> None:
-        """Begin to fill a view. One that the edge asks for, and has nothing of, is served at once."""
-        key = view.configuration_id
-        if view.is_reactive and key not in self.served:
-            await configurations.switch(tx, sandbox_id, view.served)
-            self.served[key] = view.number
+    async def begin(self, tx: Session, sandbox_id: int, edition: Edition) -> None:
+        """Begin to fill an edition. One that the edge asks for, and has nothing of, is served at once."""
+        key = edition.configuration_id
+        if edition.is_reactive and key not in self.served:
+            await configurations.switch(tx, sandbox_id, edition.served)
+            self.served[key] = edition.number
             self.fills.pop(key, None)
         else:
-            await fills.begin_fill(tx, sandbox_id, key, view.number)
-            self.fills[key] = Fill(key, view.number, None, 0)
+            await fills.begin_fill(tx, sandbox_id, key, edition.number)
+            self.fills[key] = Fill(key, edition.number, None, 0)
 
-    async def end(self, tx: Session, sandbox_id: int, view: View) -> None:
-        """Serve a view that is filled."""
-        await configurations.switch(tx, sandbox_id, view.served)
-        self.served[view.configuration_id] = view.number
-        del self.fills[view.configuration_id]
+    async def end(self, tx: Session, sandbox_id: int, edition: Edition) -> None:
+        """Serve an edition that is filled."""
+        await configurations.switch(tx, sandbox_id, edition.served)
+        self.served[edition.configuration_id] = edition.number
+        del self.fills[edition.configuration_id]
 
     def leftover(self, asked: Mapping[UUID, Any]) -> dict[UUID, list[int]]:
         """Return configurations that the edge has more numbers of than it serves and fills, with the numbers that stay."""
         found = {}
         for key, numbers in self.counts.items():
-            kept = [self.served.get(key), self.fills[key].revision if key in self.fills else None]
+            kept = [self.served.get(key), self.fills[key].edition if key in self.fills else None]
             staying = [number for number in kept if number is not None] if key in asked else []
             if numbers.keys() - set(staying):
                 found[key] = staying
@@ -140,7 +140,7 @@ async def count(edge: Database, sandbox_id: int) -> dict[UUID, dict[int, int]]:
     """Count the projections at an edge by configurations and numbers."""
     counts: dict[UUID, dict[int, int]] = {}
     for each in await projections.count_projections(edge, sandbox_id):
-        counts.setdefault(each.configuration_id, {})[each.revision] = each.projections
+        counts.setdefault(each.configuration_id, {})[each.edition] = each.projections
     return counts
 
 

@@ -1,4 +1,4 @@
--- Revisions of projections: what changes the part of every person that edges hold.
+-- Contents of projections: what changes the part of every person that edges hold.
 
 -- name: list_projected(sandbox_id) -> rows
 -- What each configuration of the sandbox selects, by its name, and where it goes. Walks projection_configuration_name_key.
@@ -7,9 +7,9 @@ select configuration_id, name, destination_id, paths
  where sandbox_id = $1
  order by name;
 
--- name: revise(sandbox_id, configuration_ids) -> none
+-- name: renew(sandbox_id, configuration_ids) -> none
 -- Notes that what these configurations give edges changes with the version that the sandbox's configuration has by now. Walks
 -- projection_configuration_pkey.
 update gateway.projection_configuration
-   set revision = (select config_version from gateway.sandbox where sandbox_id = $1)
+   set content_version = (select config_version from gateway.sandbox where sandbox_id = $1)
  where sandbox_id = $1 and configuration_id = any($2::uuid[]);

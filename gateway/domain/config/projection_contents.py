@@ -1,6 +1,6 @@
-"""Revisions of projections: whatever changes what a configuration gives edges gives it a greater revision, in the same transaction.
+"""Contents of projections: whatever changes what a configuration gives edges gives it a greater content version, in the same transaction.
 
-A revision is a version of the sandbox's whole configuration, so it grows for as long as the sandbox is there. Nouns that projections depend
+A content version is a version of the sandbox's whole configuration, so it grows for as long as the sandbox is there. Nouns that projections depend
 on (policies, computed attributes, destinations) ask here who selects what, and know nothing else of projections.
 """
 
@@ -15,8 +15,8 @@ from gateway.errors import Conflict
 from gateway.storage.database import Session
 from gateway.storage.queries import query
 
-LIST = query("projection_revisions.list_projected")
-REVISE = query("projection_revisions.revise")
+LIST = query("projection_contents.list_projected")
+RENEW = query("projection_contents.renew")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +42,22 @@ async def list_projected(tx: Session, scope: Scope) -> list[Projected]:
     return [Projected(**{**row, "paths": tuple(row["paths"])}) for row in await tx.rows(LIST, scope.sandbox_id)]
 
 
-async def revise(tx: Session, scope: Scope, configurations: Iterable[UUID]) -> None:
-    """Give configurations a new revision, as what edges hold of them is to be delivered again, and have a job tell how far that is.
+async def renew(tx: Session, scope: Scope, configurations: Iterable[UUID]) -> None:
+    """Give configurations a new content version, as what edges hold of them is to be delivered again, and have a job tell how far that is.
 
     The caller has locked the sandbox's configuration. Needs no permission.
     """
-    revised = list(configurations)
-    await tx.execute(REVISE, scope.sandbox_id, revised)
-    for configuration_id in revised:
+    renewed = list(configurations)
+    await tx.execute(RENEW, scope.sandbox_id, renewed)
+    for configuration_id in renewed:
         await jobs.enqueue(tx, scope, JobKind.BACKFILL_PROJECTION, configuration_id)
 
 
-async def revise_around(tx: Session, scope: Scope, place: str) -> None:
-    """Give those configurations a new revision that select something whole in which a field comes or goes. Needs no permission."""
+async def renew_around(tx: Session, scope: Scope, place: str) -> None:
+    """Give those configurations a new content version that select something whole in which a field comes or goes. Needs no permission."""
     around = [each.configuration_id for each in await list_projected(tx, scope) if each.selects_around(place)]
     if around:
-        await revise(tx, scope, around)
+        await renew(tx, scope, around)
 
 
 async def check_unselected(tx: Session, scope: Scope, place: str, *path: str) -> None:
