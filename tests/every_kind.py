@@ -108,7 +108,7 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     },
     JobKind.REFRESH_KEPT_VALUES: AGAIN | {"configuration.read_version", "kept_values.note_kept"},
     JobKind.EXPIRE_SEARCH_INDEXES: AGAIN | {"configuration.read_version"},
-    JobKind.EXPORT_PROFILES: ONCE | {"changes.read_present", "configuration.read_version"},
+    JobKind.EXPORT_PROFILES: ONCE | {"changes.read_present", "configuration.read_version", "export_jobs.begin_file"},
     JobKind.EXPIRE_EXPORTS: AGAIN,
     JobKind.BACKFILL_COMPUTED_ATTRIBUTE: ONCE
     | {"configuration.read_version", "expressions.read_instant", "appending.stamp"},

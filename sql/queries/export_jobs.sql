@@ -1,11 +1,11 @@
 -- Exports: what they have read and are yet to write, whom they hold, and the files that they wrote.
 
 -- name: read_exports(sandbox_id, job_ids) -> rows
--- How far these exports are, with their files. Walks job_pkey and export_file_pkey.
+-- How far these exports are, with their files that are whole. Walks job_pkey and export_file_pkey.
 select j.job_id, j.cursor,
        (select json_agg(json_build_object('path', f.path, 'rows', f.rows, 'bytes', f.bytes, 'sha256', f.sha256) order by f.path)
           from gateway.export_file as f
-         where f.sandbox_id = $1 and f.job_id = j.job_id and not f.is_withdrawn) as files
+         where f.sandbox_id = $1 and f.job_id = j.job_id and f.sha256 is not null and not f.is_withdrawn) as files
   from gateway.job as j
  where j.sandbox_id = $1 and j.job_id = any($2::uuid[]);
 
@@ -30,18 +30,30 @@ returning job_id;
 
 -- name: find_file(sandbox_id, job_id, path) -> row
 -- Where a file is, and whether it may still be read. Walks export_file_pkey and job_pkey.
-select f.folder, f.bytes, f.sha256, f.is_withdrawn or j.job_id is null as is_withdrawn
+select f.folder, f.bytes, f.sha256, f.is_withdrawn or f.sha256 is null or j.job_id is null as is_withdrawn
   from gateway.export_file as f
   left join gateway.job as j on j.sandbox_id = $1 and j.job_id = $2
  where f.sandbox_id = $1 and f.job_id = $2 and f.path = $3;
 
--- name: add_file(sandbox_id, job_id, path, folder, is_of_events, first_key, last_key, rows, bytes, sha256) -> none
--- Note a file that is whole. One of the same name, of an attempt that was killed, has been replaced by it.
-insert into gateway.export_file (sandbox_id, job_id, path, folder, is_of_events, first_key, last_key, rows, bytes, sha256)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+-- name: begin_file(sandbox_id, job_id, lease, path, folder, is_of_events) -> value
+-- Note a file before it is begun, so that it is known whatever becomes of it, and return its name; none where the worker has the job no more. One of
+-- the same name, of an attempt that was killed, is replaced by it. Walks job_pkey.
+insert into gateway.export_file (sandbox_id, job_id, path, folder, is_of_events)
+select $1, j.job_id, $4, $5, $6
+  from gateway.job as j
+ where j.sandbox_id = $1 and j.job_id = $2 and j.lease = $3
+   for share
+    on conflict (sandbox_id, job_id, path) do update set folder = excluded.folder, first_key = null, last_key = null, sha256 = null, is_withdrawn = false
+returning path;
+
+-- name: finish_file(sandbox_id, job_id, path, first_key, last_key, rows, bytes, sha256) -> none
+-- Note that a file is whole. Walks export_file_pkey.
+update gateway.export_file
+   set first_key = $4, last_key = $5, rows = $6, bytes = $7, sha256 = $8
+ where sandbox_id = $1 and job_id = $2 and path = $3;
 
 -- name: list_files(sandbox_id, job_id) -> rows
--- The files of an export, withdrawn ones included. Walks export_file_pkey.
+-- The files of an export, those included that were withdrawn or only begun. Walks export_file_pkey.
 select job_id, path, folder
   from gateway.export_file
  where sandbox_id = $1 and job_id = $2;

@@ -20,7 +20,7 @@ create table gateway.export_identity (
 
 create index export_identity_xid_idx on gateway.export_identity (sandbox_id, xid);
 
--- A file that is whole. Its row stays until the file is gone, also without its job.
+-- A file, noted before it is begun. Its row stays until the file is gone, also without its job.
 create table gateway.export_file (
   sandbox_id   bigint not null,
   job_id       uuid not null,
@@ -29,9 +29,9 @@ create table gateway.export_file (
   is_of_events boolean not null,                                                  -- of people otherwise
   first_key    uuid,                                                              -- of people: the first profile id; of events: the first xid; null: it holds nobody
   last_key     uuid,
-  rows         bigint not null,
-  bytes        bigint not null,
-  sha256       text not null,
+  rows         bigint not null default 0,
+  bytes        bigint not null default 0,
+  sha256       text,                                                              -- null: it is not whole yet
   is_withdrawn boolean not null default false,                                    -- nobody may read it any more; it goes with the next look
   primary key (sandbox_id, job_id, path)
 );

@@ -1,4 +1,4 @@
-"""The files of an export: people, then their events, and at last the manifest, each begun under another name and noted once it is whole.
+"""The files of an export: people, then their events, and at last the manifest, each noted, begun under another name, and told once it is whole.
 
 A piece of the job is a file. Killed in the middle of one, the export writes that one again, with the same content.
 """
@@ -26,7 +26,7 @@ from gateway.domain.rules import selectors
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.selectors import Selector
 from gateway.domain.work import leases
-from gateway.domain.work.leases import LeasedJob
+from gateway.domain.work.leases import LeasedJob, LeaseLost
 from gateway.projection.tree import Document, Leaf, Node, Projection, computed_in
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
@@ -36,7 +36,9 @@ from gateway.xdm.fields import Field
 
 LIST_PEOPLE = query("export_jobs.list_people")
 LIST_IDENTITIES = query("export_jobs.list_identities")
-ADD_FILE = query("export_jobs.add_file")
+BEGIN_FILE = query("export_jobs.begin_file")
+FINISH_FILE = query("export_jobs.finish_file")
+FIND_FILE = query("export_jobs.find_file")
 
 ROWS_PER_READ: Final = 5_000
 IDENTITIES_PER_READ: Final = 2_000
@@ -155,13 +157,10 @@ async def write_manifest(export: Export, state: ExportState, files: Sequence[Map
             sink.write(content)
         export.folder.finish(MANIFEST)
 
+    await _begin(export, MANIFEST)
     await asyncio.to_thread(write)
-    key = (*export.key, MANIFEST, export.kept_folder)
-    async with export.db.transaction(export.scope.sandbox_id) as tx:
-        columns = (False, None, None, 0, len(content), sha256(content).hexdigest())
-        await tx.execute(ADD_FILE, *key, *columns)
-        state = replace(state, stage=ExportStage.NOTHING)
-        await leases.advance(tx, export.job, state, done=state.done, total=state.total)
+    hashed = sha256(content).hexdigest()
+    await _finish(export, MANIFEST, replace(state, stage=ExportStage.NOTHING), (None, None, 0, len(content), hashed))
 
 
 # ------------------------------------------------------------------------------------------------ one file after the other
@@ -182,6 +181,7 @@ async def _file(
 ) -> ExportState:
     """Write one file, while the next rows are read, and return the state behind it."""
     name = f"{kind.name}-{state.files + 1:05}.{ENDINGS[export.asked.request.format]}"
+    await _begin(export, name, is_of_events=kind.name == "events")
     file = await asyncio.to_thread(_File.begin, export.folder, name, kind.writer)
     try:
         while page is not None and file.rows < ROWS_PER_FILE:
@@ -204,11 +204,32 @@ async def _commit(export: Export, state: ExportState, kind: Kind, file: "_File")
     """Note a file that is whole, and return the state behind it. Raises LeaseLost."""
     counted = {kind.name: getattr(state, kind.name) + file.rows}
     state = replace(state, after=file.after or state.after, files=state.files + 1, **counted)
-    columns = (kind.name == "events", file.first, file.last, file.rows, file.sink.size, file.sink.hash.hexdigest())
-    async with export.db.transaction(export.scope.sandbox_id) as tx:
-        await tx.execute(ADD_FILE, *export.key, file.name, export.kept_folder, *columns)
-        await leases.advance(tx, export.job, state, done=state.done, total=state.total)
+    columns = (file.first, file.last, file.rows, file.sink.size, file.sink.hash.hexdigest())
+    await _finish(export, file.name, state, columns)
     return state
+
+
+async def _begin(export: Export, name: str, *, is_of_events: bool = False) -> None:
+    """Note a file that is about to be written, so that it is found after a kill, too. Raises LeaseLost."""
+    noted = export.job.lease, name, export.kept_folder, is_of_events
+    async with export.db.transaction(export.scope.sandbox_id) as tx:
+        if await tx.value(BEGIN_FILE, *export.key, *noted) is None:
+            raise LeaseLost
+
+
+async def _finish(export: Export, name: str, state: ExportState, columns: Sequence[Any]) -> None:
+    """Note that a file is whole: its columns, and the state behind it. Raises LeaseLost.
+
+    Files of an export that was cancelled may have been removed before this one had its name: then nobody knows of it, and it goes here.
+    """
+    try:
+        async with export.db.transaction(export.scope.sandbox_id) as tx:
+            await tx.execute(FINISH_FILE, *export.key, name, *columns)
+            await leases.advance(tx, export.job, state, done=state.done, total=state.total)
+    except LeaseLost:
+        if await export.db.row(FIND_FILE, *export.key, name) is None:
+            await asyncio.to_thread(export.folder.remove, [name])
+        raise
 
 
 class _Counted(RawIOBase):

@@ -14,13 +14,13 @@ from gateway.domain.operations.export_files import Export, write_events, write_m
 from gateway.domain.operations.export_jobs import LIST_FILES, READ, ExportRequest, ExportStage, ExportState
 from gateway.domain.operations.export_locations import Locations
 from gateway.domain.operations.export_removal import remove_files
-from gateway.domain.operations.export_spool import EMPTY_PEOPLE, ROWS_PER_PIECE, take_instant, understood
+from gateway.domain.operations.export_spool import EMPTY_PEOPLE, empty, take_instant, understood
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import leases
 from gateway.domain.work.jobs import loads
 from gateway.domain.work.leases import LeasedJob
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
 HAS_PEOPLE = query("export_jobs.has_people")
@@ -71,8 +71,8 @@ async def _files(db: Database, scope: Scope, job: LeasedJob) -> list[dict[str, A
 
 async def _forget(db: Database, scope: Scope, job: LeasedJob) -> None:
     """Remove what was read of people. Raises LeaseLost."""
-    removed = ROWS_PER_PIECE
-    while removed == ROWS_PER_PIECE:
-        async with db.transaction(scope.sandbox_id) as tx:
-            removed = len(await tx.rows(EMPTY_PEOPLE, scope.sandbox_id, job.job_id, ROWS_PER_PIECE))
-            await leases.advance(tx, job, job.cursor, done=job.done)
+
+    async def advance(tx: Session, _: int) -> None:
+        await leases.advance(tx, job, job.cursor, done=job.done)
+
+    await empty(db, scope, EMPTY_PEOPLE, job.job_id, advance)

@@ -14,12 +14,12 @@ from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.operations.export_locations import Locations, of_sandbox
 from gateway.domain.operations.export_removal import remove_files
-from gateway.domain.operations.export_spool import EMPTY_IDENTITIES, EMPTY_PEOPLE, ROWS_PER_PIECE
+from gateway.domain.operations.export_spool import EMPTY_IDENTITIES, EMPTY_PEOPLE, empty
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
 LIST_DUE_FILES = query("export_jobs.list_due_files")
@@ -38,13 +38,13 @@ async def expire_exports(
     while removed == FILES_PER_PIECE:
         rows = await db.rows(LIST_DUE_FILES, scope.sandbox_id, await read_instant(db), FILES_PER_PIECE)
         removed = await remove_files(db, scope, locations, rows, job)
+
+    async def advance(tx: Session, removed: int) -> None:
+        await leases.advance(tx, job, None, done=job.done + removed, records=removed)
+
     for ended, statement in ((LIST_SPOOLED, EMPTY_PEOPLE), (LIST_UNFILED, EMPTY_IDENTITIES)):
         for row in await db.rows(ended, scope.sandbox_id):
-            removed = ROWS_PER_PIECE
-            while removed == ROWS_PER_PIECE:
-                async with db.transaction(scope.sandbox_id) as tx:
-                    removed = len(await tx.rows(statement, scope.sandbox_id, row["job_id"], ROWS_PER_PIECE))
-                    await leases.advance(tx, job, None, done=job.done + removed, records=removed)
+            await empty(db, scope, statement, row["job_id"], advance)
     organization, _ = of_sandbox(scope)
     await _sweep(db, scope, locations.directory / organization)
 

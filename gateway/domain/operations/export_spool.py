@@ -6,10 +6,11 @@ Killed before all of it is there, the export begins anew, at another instant. Ev
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import orjson
 
@@ -41,8 +42,8 @@ from gateway.domain.work.locks import lock_exclusive
 from gateway.errors import UserFault
 from gateway.projection.tree import Document, Leaf, Node, Projection, computed_in
 from gateway.runtime.slices import in_time_slices
-from gateway.storage.database import Database
-from gateway.storage.queries import query
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import Query, query
 from gateway.xdm.classes import XdmClass
 
 EMPTY_PEOPLE = query("export_jobs.empty_people")
@@ -150,12 +151,23 @@ def events_of(asked: Asked, at: datetime) -> EventFilter:
 
 async def empty_spool(db: Database, scope: Scope, job: LeasedJob) -> None:
     """Remove what an export has read. Raises LeaseLost."""
+
+    async def advance(tx: Session, _: int) -> None:
+        await leases.advance(tx, job, None, done=0, may_rest=False)
+
     for statement in (EMPTY_PEOPLE, EMPTY_IDENTITIES):
-        removed = ROWS_PER_PIECE
-        while removed == ROWS_PER_PIECE:
-            async with db.transaction(scope.sandbox_id) as tx:
-                removed = len(await tx.rows(statement, scope.sandbox_id, job.job_id, ROWS_PER_PIECE))
-                await leases.advance(tx, job, None, done=0, may_rest=False)
+        await empty(db, scope, statement, job.job_id, advance)
+
+
+async def empty(
+    db: Database, scope: Scope, statement: Query, job_id: UUID, advance: Callable[[Session, int], Awaitable[None]]
+) -> None:
+    """Remove the rows that an export has in a table, some in each piece; `advance` adds the progress of a job to each, by how many rows went in it."""
+    removed = ROWS_PER_PIECE
+    while removed == ROWS_PER_PIECE:
+        async with db.transaction(scope.sandbox_id) as tx:
+            removed = len(await tx.rows(statement, scope.sandbox_id, job_id, ROWS_PER_PIECE))
+            await advance(tx, removed)
 
 
 # ------------------------------------------------------------------------------------------------ reading

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import duckdb
+import fsspec
 import orjson
 import pytest
 from crashes import killed_at
@@ -12,7 +13,7 @@ from world import event, record
 
 from gateway.domain.config import policies
 from gateway.domain.config.sandboxes import reset_sandbox
-from gateway.domain.operations import export_spool
+from gateway.domain.operations import export_files, export_spool
 from gateway.domain.operations.export_jobs import (
     ExportEvents,
     ExportFormat,
@@ -32,6 +33,7 @@ from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.errors import Conflict, Invalid
 from gateway.storage.queries import Query
+from gateway.telemetry import StatementRan, listen
 from gateway.xdm.classes import XdmClass
 
 ANA, BOB, EVE = [("Email", f"{name}@example.com") for name in ("ana", "bob", "eve")]
@@ -41,6 +43,7 @@ HELD = Query(
     "select (select count(*) from gateway.export_person), (select count(*) from gateway.export_identity), (select count(*) from gateway.export_file)",
     (), (), "row", "For tests.",
 )  # fmt: skip
+FORGET_FILES = Query("test.forget_files", "delete from gateway.export_file", (), (), "none", "For tests.")
 CRASH = Query("test.crash", "truncate gateway.export_person", (), (), "none", "As Postgres does after a crash.")
 
 
@@ -145,7 +148,7 @@ async def test_a_file_is_there_whole_or_not_at_all_and_a_crash_of_postgres_begin
     made = await create_export_job(world.db, world.scope, await world.config(), request, locations)
     claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
     assert await killed_at(
-        1, leases.carry_out(world.db, claim, working(world, claim, locations)), "export_jobs.add_file"
+        1, leases.carry_out(world.db, claim, working(world, claim, locations)), "export_jobs.finish_file"
     )
     (half,) = await read_export_jobs(world.db, world.scope, [made.job_id])
     assert half.files == ()
@@ -180,6 +183,69 @@ async def test_an_export_fails_at_once_where_it_cannot_be_done(peopled, location
     assert "policy was changed" in found[0].job.error
     await expired(world, locations)
     assert tuple(await world.db.row(HELD)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("location", [None, "memory://shared/exports/killed"])
+async def test_a_file_that_was_finished_and_not_yet_noted_goes_with_its_export(peopled, locations, location):
+    """Killed between the two, and cancelled: what the file holds of people is in no list of files, and yet on disk."""
+    world, request = peopled, await requested(peopled, location=location, events=ExportEvents())
+    made = await create_export_job(world.db, world.scope, await world.config(), request, locations)
+    claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
+    work_ = leases.carry_out(world.db, claim, working(world, claim, locations))
+    assert await killed_at(2, work_, "export_jobs.finish_file")
+    assert left(world, locations, made) == ["events-00001.parquet", "profiles-00001.parquet"]
+    (half,) = await read_export_jobs(world.db, world.scope, [made.job_id])
+    assert [file.path for file in half.files] == ["profiles-00001.parquet"]
+    await cancel_export_job(world.db, world.scope, made.job_id)
+    await expired(world, locations)
+    assert left(world, locations, made) == []
+    assert tuple(await world.db.row(HELD)) == (0, 0, 0)
+
+
+def left(world, locations, made):
+    """The names of the files that lie in the folder of an export."""
+    files, path = fsspec.core.url_to_fs(locations.folder_of(world.scope, made.job_id, made.request.location))
+    if made.request.location is None:
+        path = str(folder_of(world, locations, made))
+    return sorted(each.rpartition("/")[2] for each in files.ls(path, detail=False)) if files.exists(path) else []
+
+
+async def test_a_worker_that_ends_a_file_after_the_export_was_cancelled_takes_it_away(peopled, locations, monkeypatch):
+    world, finish = peopled, export_files._finish
+    made = await create_export_job(world.db, world.scope, await world.config(), await requested(world), locations)
+
+    async def finishing(*args):
+        assert left(world, locations, made) == ["profiles-00001.parquet"]
+        await cancel_export_job(world.db, world.scope, made.job_id)
+        await world.db.rows(FORGET_FILES)  # as the job does that removes files
+        await finish(*args)
+
+    monkeypatch.setattr(export_files, "_finish", finishing)
+    await work(world, locations)
+    assert left(world, locations, made) == []
+
+
+async def test_what_an_export_has_read_is_emptied_in_pieces(world, locations, monkeypatch):
+    """Of many people, so many at a time: by the job itself, begun anew after a crash, and by the one that looks after those that ended."""
+    await world.records(*(record(("Email", f"{n}@example.com")) for n in range(7)))
+    monkeypatch.setattr(export_spool, "ROWS_PER_PIECE", 3)
+    emptied = []
+    stop = listen(
+        lambda seen: emptied.append(seen.rows) if isinstance(seen, StatementRan) and "empty_" in seen.name else None
+    )
+    export = await exported(world, locations)
+    assert (export.state.profiles, tuple(await world.db.row(HELD))) == (7, (0, 7, 2))
+    assert emptied == [0, 0, 3, 3, 1]
+    await delete_export_job(world.db, world.scope, export.job_id, locations)
+    await expired(world, locations)
+    assert (emptied[5:], tuple(await world.db.row(HELD))) == ([3, 3, 1], (0, 0, 0))
+    made = await create_export_job(world.db, world.scope, await world.config(), await requested(world), locations)
+    claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
+    assert await killed_at(1, working(world, claim, locations), "export_jobs.begin_file")
+    await cancel_export_job(world.db, world.scope, made.job_id)
+    await expired(world, locations)
+    assert (emptied[8:], tuple(await world.db.row(HELD))) == ([0, 0, 3, 3, 1, 3, 3, 1], (0, 0, 0))
+    stop()
 
 
 def replace_name(policy):
