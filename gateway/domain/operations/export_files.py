@@ -64,10 +64,10 @@ class Rows(NamedTuple):
 
 
 class RowWriter(Protocol):
-    """Writes rows, which are texts of JSON objects, into a file. Both block."""
+    """Writes rows into a file. Both block."""
 
-    def write(self, rows: Sequence[str]) -> None:
-        """Add rows."""
+    def write(self, lines: bytes) -> None:
+        """Add rows, each a line of JSON. The last one ends without a line break."""
 
     def close(self) -> None:
         """Write what is left to write."""
@@ -269,7 +269,7 @@ class _File:
 
     def add(self, rows: Rows) -> None:
         for some in _groups(rows.texts):
-            self._writer.write(some)
+            self._writer.write("\n".join(some).encode())
         self.rows += len(rows.texts)
         self.after, self.first, self.last = rows.after, self.first or rows.first, rows.last
 
@@ -369,8 +369,9 @@ class _Lines:
     def __init__(self, sink: BinaryIO) -> None:
         self._packed = gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=sink, mtime=0)
 
-    def write(self, rows: Sequence[str]) -> None:
-        self._packed.write("".join(f"{row}\n" for row in rows).encode())
+    def write(self, lines: bytes) -> None:
+        self._packed.write(lines)
+        self._packed.write(b"\n")
 
     def close(self) -> None:
         self._packed.close()

@@ -5,19 +5,19 @@
     long, integer, short, byte     int64, int32, int16, int8    map        map<string, …>
     double, boolean                double, bool
 
-Arrow reads JSON by itself where it can. It reads no maps, and of values that are computed it cannot know how they are written: columns
-with such are made of what `orjson` reads.
+Arrow reads most columns from JSON by itself (`export_columns`). Of values that are computed it cannot know how they are written, and maps with very many
+keys would take it too long: columns with such are made of what `orjson` reads.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any, BinaryIO, Final
 
 import orjson
 import pyarrow as pa
-import pyarrow.json as pj
 import pyarrow.parquet as pq
 
+from gateway.domain.operations.export_columns import ColumnReader
 from gateway.domain.rules.selectors import Selector
 from gateway.xdm.fields import COMPUTED, Field
 
@@ -44,28 +44,34 @@ class ParquetRows:
         beside = [("profileId", pa.string()), *([("identity", _IDENTITY)] if of_events else [])]
         fields = _selected(schema, selector)
         self._schema = pa.schema([*beside, *((name, type_of(field, inner)) for name, field, inner in fields)])
-        self._made = {name: _value_of(field, inner) for name, field, inner in fields if not _is_read(field)}
-        read = [(name, _as_read(each.type)) for name, each in zip(self._schema.names, self._schema, strict=True)]
-        self._read = pa.schema([each for each in read if each[0] not in self._made])
+        self._makings = {name: _value_of(field, inner) for name, field, inner in fields}
+        self._made = {name for name, field, _ in fields if _is_computed(field)}
+        self._reader = ColumnReader(self._schema)
         self._writer = pq.ParquetWriter(pa.PythonFile(sink, mode="w"), self._schema, compression=COMPRESSION)
 
-    def write(self, rows: Sequence[str]) -> None:
-        """Add rows, as a row group."""
-        text = "\n".join(rows).encode()
-        how = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
-        read = pj.read_json(
-            pa.BufferReader(text),
-            read_options=how,
-            parse_options=pj.ParseOptions(explicit_schema=self._read, unexpected_field_behavior="ignore"),
-        )
-        documents = [orjson.loads(row) for row in rows] if self._made else []
-        columns = [
-            pa.array([self._made[field.name](document.get(field.name)) for document in documents], type=field.type)
-            if field.name in self._made
-            else read[field.name].cast(field.type)
-            for field in self._schema
-        ]
+    def write(self, lines: bytes) -> None:
+        """Add rows, lines of JSON, as a row group."""
+        made, rest = self._split(lines)
+        read = self._reader.read(rest)
+        if crowded := self._reader.crowded() - self._made:
+            self._made |= crowded
+            self.write(lines)
+            return
+        columns = [made[name] if name in made else read[name] for name in self._schema.names]
         self._writer.write_table(pa.table(columns, schema=self._schema))
+
+    def _split(self, lines: bytes) -> tuple[dict[str, Any], bytes]:
+        """Return the columns that are made of rows, and the rows without them."""
+        if not self._made:
+            return {}, lines
+        documents = [orjson.loads(line) for line in lines.splitlines()]
+        made = {
+            name: pa.array(
+                map(self._makings[name], [each.pop(name, None) for each in documents]), self._schema.field(name).type
+            )
+            for name in self._made
+        }
+        return made, b"\n".join(map(orjson.dumps, documents))
 
     def close(self) -> None:
         """Write the end of the file."""
@@ -94,23 +100,14 @@ def _selected(field: Field, selector: Selector | None) -> list[tuple[str, Field,
     return [(name, known[name], inner) for name, inner in selector.items() if name in known]
 
 
-def _is_read(field: Field) -> bool:
-    """Return whether Arrow can read all of a field from JSON."""
+def _is_computed(field: Field) -> bool:
+    """Return whether values below a field are computed."""
     match field["meta:xdmType"]:
         case "object":
-            return COMPUTED not in field and all(map(_is_read, field["properties"].values()))
+            return COMPUTED in field or any(map(_is_computed, field["properties"].values()))
         case "array":
-            return _is_read(field["items"])
-    return bool(field["meta:xdmType"] != "map")
-
-
-def _as_read(kind: Any) -> Any:
-    """Return the type that Arrow reads where it is to have another: it reads dates as texts."""
-    if pa.types.is_struct(kind):
-        return pa.struct([(each.name, _as_read(each.type)) for each in kind])
-    if pa.types.is_list(kind):
-        return pa.list_(_as_read(kind.value_type))
-    return pa.string() if pa.types.is_date(kind) else kind
+            return _is_computed(field["items"])
+    return False
 
 
 _Making = Callable[[Any], Any]
