@@ -40,7 +40,7 @@ class Projection:
 
     @property
     def etag(self) -> str:
-        return f'"{self.made.etag}"'
+        return self.made.etag
 
     @property
     def projected_at(self) -> datetime:
@@ -58,7 +58,7 @@ class ProjectionType:
     configuration: ProjectionConfigurationType = plain("The configuration that says what is taken of the person.")
     identity: IdentityNode = resolved_by(_identity, "The identity by which the person was looked up.")
     document: JSON = plain("What is taken: `profile`, and `events` as a list, the newest first.")
-    etag: str = plain("The entity tag of the document: another one where that is another.")
+    etag: str = plain("Equal for equal documents: the `ETag` of a look-up by GET at an edge, without quotes.")
     version: Long = plain("Up to where the journal of changes had been followed: the `version` of the newest change.")
     projected_at: datetime = plain("When it was read.")
 

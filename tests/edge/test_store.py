@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from public_names import ROOT
 
-from gateway.domain.edges import configurations, fills, hub_role, projections, sandboxes, wanted
+from gateway.domain.edges import centers, configurations, fills, hub_role, projections, sandboxes, wanted
 from gateway.domain.edges.centers import name_center
 from gateway.domain.edges.sandboxes import DeliveredApiKey, DeliveredRevocation, DeliveredSigningKey
 from gateway.domain.edges.wanted import Lacking
-from gateway.errors import Conflict, SchemaError, SettingsError
+from gateway.errors import Conflict, SchemaError, SettingsError, Unavailable
 from gateway.storage.migrations import migrate, migrations
 from gateway.storage.notifications import Channel
 from gateway.storage.queries import EDGE, all_queries
@@ -114,11 +114,22 @@ async def test_only_one_hub_delivers_to_a_centre_and_a_projector_that_was_replac
                 pass
     async with delivery(store, fence=2), store.transaction() as other:
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(other.row(projections.query("centers.lock_center", EDGE)), 0.05)
+            await asyncio.wait_for(other.row(projections.query("centers.lock_center", EDGE), "60s"), 0.05)
     await connection.execute("insert into edge.migration (name) values ('9999_tomorrow')")
     with pytest.raises(SchemaError, match="bring both to one version"):
         async with delivery(store, fence=2):
             pass
+
+
+async def test_a_hub_that_vanishes_in_the_middle_of_a_delivery_holds_no_other_up(store, monkeypatch):
+    monkeypatch.setattr(centers, "SILENT_SECONDS", 0.05)
+    with pytest.raises(Unavailable):
+        async with delivery(store, fence=1) as silent:
+            await sandboxes.deliver_sandbox(silent, sandbox(name="silent"))
+            async with delivery(store, fence=2) as tx:  # begins once the server has ended the other
+                await sandboxes.deliver_sandbox(tx, sandbox(name="other"))
+            await sandboxes.deliver_sandbox(silent, sandbox(name="too late"))
+    assert [one.name for one in await sandboxes.list_sandboxes(store)] == ["other"]
 
 
 async def test_what_is_known_of_a_sandbox_is_replaced_as_a_whole_and_each_time_noticed(store):

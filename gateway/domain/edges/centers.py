@@ -1,5 +1,7 @@
 """The store of a data centre: its schema, which data centre it belongs to, and which hub delivers to it."""
 
+from typing import Final
+
 from gateway.errors import Conflict, SchemaError, SettingsError
 from gateway.storage.database import Database, Session
 from gateway.storage.migrations import check_schema, expected_version, migrate
@@ -8,6 +10,9 @@ from gateway.storage.queries import EDGE, query
 NAME = query("centers.name_center", EDGE)
 LOCK = query("centers.lock_center", EDGE)
 LET_DELIVER = query("centers.let_deliver", EDGE)
+
+SILENT_SECONDS: Final = 60.0
+"""How long a hub may say nothing in the middle of a delivery: it is longer than it reads people for one statement."""
 
 
 async def migrate_store(dsn: str) -> None:
@@ -31,9 +36,9 @@ async def begin_delivery(tx: Session, *, hub: str, data_center: str, fence: int)
     """Begin a transaction that delivers to an edge. No other one does so before it ends.
 
     `hub` names the deployment, for ever the same: the first to deliver is the only one. `fence` grows with each projector that takes over from
-    another. Raises Conflict for another hub or data centre and for a smaller fence, SchemaError where the edge is of another version.
+    another. The edge ends a delivery whose hub says nothing for SILENT_SECONDS. Raises Conflict for another hub or data centre and for a smaller fence, SchemaError where the edge is of another version.
     """
-    row = await tx.row(LOCK)
+    row = await tx.row(LOCK, f"{round(SILENT_SECONDS * 1_000)}ms")
     if row is None or row["code"] != data_center:
         raise Conflict(f"The edge is {row['code'] if row else 'nameless'}, not {data_center}.")
     if row["schema_version"] != expected_version(EDGE):

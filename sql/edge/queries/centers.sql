@@ -10,9 +10,11 @@ union all
 select code from edge.data_center
  limit 1;
 
--- name: lock_center() -> row
--- Lock the one row of the data centre against other deliveries, and read it with the version of the schema.
-select code, hub, fence, (select max(name) from edge.migration) as schema_version
+-- name: lock_center(idle) -> row
+-- Lock the one row of the data centre against other deliveries, and read it with the version of the schema. The server ends a delivery whose
+-- hub is not heard for so long, as `60s`: else the lock of one that has vanished would hold all others up.
+select code, hub, fence, (select max(name) from edge.migration) as schema_version,
+       set_config('idle_in_transaction_session_timeout', $1, true)
   from edge.data_center
    for update;
 
