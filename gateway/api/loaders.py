@@ -3,7 +3,7 @@
 A `Loaders` lives as long as what it has read may be taken for current: one query, or one field of a mutation.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import islice
 from operator import attrgetter
@@ -22,7 +22,7 @@ from gateway.domain.facts import batch_lists, batches, ingest_errors
 from gateway.domain.facts.batch_lists import BatchFilter, BatchPage
 from gateway.domain.facts.batches import Batch
 from gateway.domain.facts.ingest_errors import Codes, ErrorPage, IngestError
-from gateway.domain.operations import export_jobs
+from gateway.domain.operations import export_jobs, projection_centers
 from gateway.domain.operations.export_jobs import ExportJob
 from gateway.domain.reading import events, identities, identity_graphs, profiles, record_versions
 from gateway.domain.reading.events import Event, EventFilter, EventRequest
@@ -173,6 +173,10 @@ class Loaders:
     @cached_property
     def error_count_by_batch(self) -> Loader[tuple[Codes, UUID], int]:
         return Loader(grouped(partial(ingest_errors.count_errors, self._db, self._scope)))
+
+    @cached_property
+    def delivery_errors_by_projection(self) -> Loader[UUID, Mapping[str, str]]:
+        return Loader(partial(projection_centers.read_delivery_errors, self._db, self._scope))
 
     # -------------------------------------------------------------------------------------------- jobs
 

@@ -61,6 +61,13 @@ def _destination(configuration: strawberry.Parent[ProjectionConfiguration], info
     return info.context.config.destinations[configuration.settings.destination_id]
 
 
+async def _problems(configuration: strawberry.Parent[ProjectionConfiguration], info: Info) -> list[str]:
+    errors = await info.context.loaders.delivery_errors_by_projection.load(configuration.configuration_id)
+    codes = _destination(configuration, info).settings.data_centers
+    of_edges = [f"{code}: {errors[code]}" for code in codes if code in errors]
+    return of_edges if configuration.fault is None else [configuration.fault, *of_edges]
+
+
 @strawberry.type(
     name="ProjectionConfiguration",
     description="A part of every person that edges hold ready and serve under a name: fields of the profile, as the merge policy sees it that is active on the edge, and a window of the newest events.",
@@ -77,6 +84,10 @@ class ProjectionConfigurationType(Edited, Node):
     selector: str = attribute("settings.selector", "The fields of the profile that are taken.")
     events: EventWindowType | None = attribute("settings.events", "The window of events; null without events.")
     destination: ProjectionDestinationType = resolved_by(_destination, "Where it goes.")
+    problems: list[str] = resolved_by(
+        _problems,
+        "What keeps some of it from edges, a sentence each: fields that it names and the union has no more, and by data centre what could not be delivered, such as projections that are too large. Empty as a rule.",
+    )
 
 
 # ------------------------------------------------------------------------------------------------ queries

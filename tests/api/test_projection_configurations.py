@@ -1,5 +1,7 @@
 """The life of destinations and configurations of projections through the API, and what keeps them in line with what they depend on."""
 
+from dataclasses import replace
+
 import pytest
 from client import Client
 from world import World
@@ -8,9 +10,13 @@ from gateway.api.ids import global_id
 from gateway.domain.config import policies, sandboxes
 from gateway.domain.config.computed_attributes import AttributeStatus, update_attribute
 from gateway.domain.config.policies import IdentityGraphType
+from gateway.domain.config.projection_configurations import EventWindow
+from gateway.domain.config.sandboxes import create_sandbox
 from gateway.domain.rules.limits import ATTRIBUTES, DESTINATIONS
+from gateway.domain.rules.scope import SandboxType
 from gateway.domain.work import jobs
 from gateway.storage.queries import Query
+from gateway.telemetry import ConfigurationBroken, listen
 from gateway.xdm.classes import XdmClass
 
 DESTINATION = "{ id type dataCenters ttl replicationPolicy version createdBy configurations { name } }"
@@ -19,6 +25,14 @@ CONFIGURATION = (
 )
 EDGES = {"dataCenters": ["VA6", "NLD2"]}
 HALF_A_YEAR = {"selector": "eventType,commerce.order.priceTotal", "within": "P6M", "where": 'eventType = "a"'}
+MISFIT = Query(
+    "test.misfit",
+    """update gateway.projection_configuration
+          set selector = 'person.name,person.gone', event_selector = 'lost', event_last = 1, paths = '{person.name,person.gone,xEvent.lost}'
+        where sandbox_id = $1 and name = 'site' returning 1""",
+    *(("sandbox_id",), (), "rows", "For these tests."),
+)
+"""As another version of the gateway may have left it."""
 CONTENT_VERSIONS = Query(
     "test.content_versions",
     "select name, content_version from gateway.projection_configuration where sandbox_id = $1",
@@ -115,7 +129,7 @@ async def test_what_no_destination_can_be_is_refused_with_its_place(edge_client,
 
 
 async def test_a_configuration_is_made_changed_found_and_deleted(client):
-    target, other = await destination_of(client), await destination_of(client, ttl=600)
+    target, other = await destination_of(client), await destination_of(client, ttl=604_800)
     assert await create(client, "site", "person", target) == ("CONFLICT", None, None, None)  # no policy is of edges
     await activate(client.world, is_active_on_edge=True)
     made = await create(client, "site", "person.name(firstName),identityMap", target, events=HALF_A_YEAR)
@@ -255,6 +269,41 @@ async def test_an_attribute_whose_history_is_given_up_keeps_its_values_for_proje
         if projection:
             await answer(client, "delete", "Configuration", id=projection["id"])
     assert status == {"read": "FAILED", "around": "FAILED", "unread": "DISABLED"}
+
+
+async def test_the_first_schema_of_a_class_has_all_that_projections_select(client):
+    """The union of a class has all shipped fields until its first schema is enabled, which may have fewer."""
+    world = client.world
+    fresh = await create_sandbox(world.db, world.scope, "fresh", None, SandboxType.DEVELOPMENT)
+    client = Client(replace(world, scope=replace(world.scope, sandbox=fresh)), client.operations)
+    await client.world.project("site", "person.name", EventWindow("eventType,commerce.order.priceTotal"))
+    text = "mutation ($given: CreateSchemaInput!) { createSchema(input: $given) { schema { id } userErrors { code message } } }"
+    given = {"title": "Visits", "class": "EXPERIENCE_EVENT", "fieldGroups": []}
+    (error,) = (await client.data(text, given=given))["createSchema"]["userErrors"]
+    assert (error["code"], "'site' selects: xEvent.commerce.order.priceTotal." in error["message"]) == (
+        "CONFLICT",
+        True,
+    )
+    given["fieldGroups"] = ["experienceevent-commerce"]
+    assert (await client.data(text, given=given))["createSchema"]["userErrors"] == []
+
+
+async def test_a_selector_that_fits_the_union_no_longer_says_so(client):
+    world, told = client.world, []
+    await world.project("site", "person.name")
+    await world.project("mail", "identityMap")
+    await world.db.rows(MISFIT, world.scope.sandbox_id)
+    stop = listen(told.append)
+    await destination_of(client)  # another version of the configuration
+    found = await client.data("{ projectionConfigurations { nodes { name problems } } }")
+    stop()
+    problem = "The union has no field 'person.gone', 'xEvent.lost' any more: edges get the rest."
+    assert {each["name"]: each["problems"] for each in found["projectionConfigurations"]["nodes"]} == {
+        "mail": [],
+        "site": [problem],
+    }
+    faults = [one.message for one in told if isinstance(one, ConfigurationBroken)]
+    assert set(faults) == {f"The projection 'site': {problem}"}
 
 
 async def test_a_sandbox_has_so_many_destinations(client):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
+from client import Client
 from crashes import killed_after
 from edge.hub import LEASES_RUN_OUT, Hub, looked_up, want
 from hypothesis import given, settings
@@ -264,6 +265,8 @@ async def test_a_projection_that_is_too_large_is_an_error_of_its_configuration(h
     assert await people_of(hub) == ["Ana", None, None]
     (state,) = await list_configuration_deliveries(world.db, await hub.scope())
     assert "1 people have projections of more than" in state.error
+    told = await Client.of(world).data("{ projectionConfigurations { nodes { problems } } }")
+    assert told["projectionConfigurations"]["nodes"] == [{"problems": [f"VA6: {state.error}"]}]
     assert await hub.differences() == []
 
 

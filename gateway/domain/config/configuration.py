@@ -29,7 +29,12 @@ from gateway.domain.config.computed_attributes import AttributeStatus, ComputedA
 from gateway.domain.config.datasets import Dataset, DatasetStatus, load_datasets
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.config.policies import MergePolicy, load_policies
-from gateway.domain.config.projection_configurations import ProjectionConfiguration, Selectable, load_projections
+from gateway.domain.config.projection_configurations import (
+    ProjectionConfiguration,
+    Selectable,
+    fitted,
+    load_projections,
+)
 from gateway.domain.config.projection_destinations import ProjectionDestination, load_destinations
 from gateway.domain.config.registry import XdmSchema, load_schemas, select_usable, union_of
 from gateway.domain.rules.buckets import size_of_buckets
@@ -352,8 +357,9 @@ class Configurations:
 
     async def _prepared(self, loaded: Configuration) -> Configuration:
         config = await asyncio.to_thread(_prepared, loaded)  # thousands of fields take a while
-        for row in config.broken:
-            observe(ConfigurationBroken(config.sandbox_id, row.message))
+        faults = [f"The projection {one.name!r}: {one.fault}" for one in config.projections.values() if one.fault]
+        for message in (*(row.message for row in config.broken), *faults):
+            observe(ConfigurationBroken(config.sandbox_id, message))
         return config
 
     def _find(self, sandbox_id: int, wanted: int) -> Configuration | None:
@@ -373,7 +379,9 @@ def _prepared(loaded: Configuration) -> Configuration:
         config.union(xdm_class)
     _ = config.composites, config.maps  # computes them
     config = _with_usable_attributes(config)
-    config.full_union(XdmClass.INDIVIDUAL_PROFILE)
+    profile, event = (config.full_union(each) for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT))
+    for key, one in config.projections.items():  # which nobody shares yet
+        config.projections[key] = fitted(one, profile, event)
     return config
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
-from gateway.domain.config.broken_rows import Broken, parse_rows, refuse_change
+from gateway.domain.config.broken_rows import MAX_FAULT_CHARACTERS, Broken, parse_rows, refuse_change
 from gateway.domain.config.computed_attributes import load_attributes
 from gateway.domain.config.policies import load_policies
-from gateway.domain.config.projection_contents import renew
+from gateway.domain.config.projection_contents import lacking, renew
 from gateway.domain.config.projection_destinations import find_destination, load_destinations
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.rules import selectors
@@ -76,6 +76,7 @@ class ProjectionConfiguration(Edited):
     """A configuration. `content_version` grows with all that changes what it gives edges, `version` with what callers change of it.
 
     `paths`: what it selects or reads, dotted, that of events under `xEvent`. `tree` and `event_tree`: its selectors, parsed; None without events.
+    `fault`: why edges are not given all of that, since some of it is in the union no longer; None as a rule.
     """
 
     configuration_id: UUID
@@ -84,6 +85,7 @@ class ProjectionConfiguration(Edited):
     content_version: int
     tree: Selector = field(repr=False, compare=False)
     event_tree: Selector | None = field(repr=False, compare=False)
+    fault: str | None = None
 
     @property
     def name(self) -> str:
@@ -108,6 +110,15 @@ async def load_projections(
     return parse_rows(
         rows, _configuration, broken, table="projection_configuration", key="configuration_id", name="name"
     )
+
+
+def fitted(configuration: ProjectionConfiguration, profile: Field, event: Field) -> ProjectionConfiguration:
+    """Return a configuration with its fault where these unions lack something that it selects or reads: then the rest of it is given."""
+    gone = lacking(configuration.paths, profile, event)
+    if not gone:
+        return configuration
+    fault = f"The union has no field {', '.join(map(repr, gone))} any more: edges get the rest."
+    return replace(configuration, fault=fault[:MAX_FAULT_CHARACTERS])
 
 
 async def create_projection(

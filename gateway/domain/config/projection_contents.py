@@ -6,17 +6,23 @@ on (policies, computed attributes, destinations) ask here who selects what, and 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
+from gateway.domain.rules import selectors
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import jobs
 from gateway.domain.work.job_kinds import JobKind
 from gateway.errors import Conflict
+from gateway.pql.typed import EVENTS
 from gateway.storage.database import Session
 from gateway.storage.queries import query
+from gateway.xdm.fields import Field
 
 LIST = query("projection_contents.list_projected")
 RENEW = query("projection_contents.renew")
+
+_OF_EVENTS: Final = f"{EVENTS}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,15 @@ class Projected:
     def selects_around(self, place: str) -> bool:
         """Return whether it selects something whole that a dotted place stands in."""
         return any(f"{place}.".startswith(f"{path}.") for path in self.paths)
+
+
+def lacking(paths: Iterable[str], profile: Field, event: Field) -> list[str]:
+    """Return those of the paths of a configuration that name no field of these unions."""
+    by_union: dict[bool, list[str]] = {True: [], False: []}
+    for path in paths:
+        by_union[path.startswith(_OF_EVENTS)].append(path)
+    of_events = selectors.lacking([path.removeprefix(_OF_EVENTS) for path in by_union[True]], event)
+    return [*selectors.lacking(by_union[False], profile), *(f"{_OF_EVENTS}{path}" for path in of_events)]
 
 
 async def list_projected(tx: Session, scope: Scope) -> list[Projected]:

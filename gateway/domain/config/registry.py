@@ -13,10 +13,11 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD, Unions
+from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD, Unions, with_attributes
 from gateway.domain.config.broken_rows import Broken, BrokenRow, parse_rows, refuse_change
-from gateway.domain.config.computed_attributes import load_attributes, programs_of
+from gateway.domain.config.computed_attributes import fields_of, load_attributes, programs_of
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
+from gateway.domain.config.projection_contents import lacking, list_projected
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.config.validator_cache import VALIDATORS
 from gateway.domain.rules.edited import Edited, check_version
@@ -151,7 +152,7 @@ async def create_schema(
         await asyncio.to_thread(_check_bounds, schema, schemas)
         titles = {each.title for each in schemas} | {row.name for row in broken.values()}
         await asyncio.to_thread(_check, schema, schemas, titles, codes)  # thousands of fields take a while
-        await _check_attributes(tx, scope, schema, schemas)
+        await _check_readers(tx, scope, schema, schemas)
         _check_primary(schema, codes)
         await tx.execute(CREATE, scope.sandbox_id, *_columns(schema), xdm_class.value, now, scope.actor)
         await audit.record(tx, scope, "createSchema", Subject("XdmSchema", (schema.schema_id,)), after=schema)
@@ -202,7 +203,7 @@ async def update_schema(
         titles = {each.title for each in others} | {row.name for row in broken.values()}
         await asyncio.to_thread(_check, new, others, titles, codes)
         if not old.is_profile_enabled:
-            await _check_attributes(tx, scope, new, others)
+            await _check_readers(tx, scope, new, others)
         if new.primary != old.primary:
             _check_primary(new, codes)
         if new != old:
@@ -270,8 +271,8 @@ def _check(schema: XdmSchema, others: Collection[XdmSchema], titles: Collection[
     _try(schema, peers)
 
 
-async def _check_attributes(tx: Session, scope: Scope, schema: XdmSchema, others: Sequence[XdmSchema]) -> None:
-    """Refuse the first profile-enabled schema of a class while published attributes read fields that the union has without one alone."""
+async def _check_readers(tx: Session, scope: Scope, schema: XdmSchema, others: Sequence[XdmSchema]) -> None:
+    """Refuse the first profile-enabled schema of a class while published attributes or projections read fields that the union has without one alone."""
     enabled = [other for other in others if other.is_profile_enabled]
     if not schema.is_profile_enabled or any(other.xdm_class is schema.xdm_class for other in enabled):
         return
@@ -287,6 +288,16 @@ async def _check_attributes(tx: Session, scope: Scope, schema: XdmSchema, others
         raise Conflict(
             f"Its class would lack fields that computed attributes read: {names}. Take more field groups, or disable them."
         )
+    full = [
+        with_attributes(one, schema.tenant_code, fields_of(each, attributes, found))
+        for each, one in ((XdmClass.INDIVIDUAL_PROFILE, profile), (XdmClass.EXPERIENCE_EVENT, event))
+    ]
+    for projected in await list_projected(tx, scope):
+        if gone := lacking(projected.paths, *full):
+            raise Conflict(
+                f"Its class would lack fields that the projection {projected.name!r} selects: {', '.join(gone)}."
+                " Take more field groups, or change or delete it."
+            )
 
 
 def _try(schema: XdmSchema, peers: Sequence[Field]) -> None:

@@ -156,6 +156,15 @@ async def list_configuration_deliveries(db: Reader, scope: Scope) -> list[Config
     return [ConfigurationDelivery(**row) for row in await db.rows(LIST_CONFIGURATION_DELIVERIES, scope.sandbox_id)]
 
 
+async def read_delivery_errors(db: Reader, scope: Scope, configuration_ids: Sequence[UUID]) -> list[Mapping[str, str]]:
+    """Return of each configuration why some of it is not delivered, by the data centres in which that is so. Needs no permission."""
+    found: dict[UUID, dict[str, str]] = {each: {} for each in configuration_ids}
+    for one in await list_configuration_deliveries(db, scope):
+        if one.error is not None and one.configuration_id in found:
+            found[one.configuration_id][one.data_center] = one.error
+    return [found[each] for each in configuration_ids]
+
+
 async def list_held(db: Reader) -> list[str]:
     """List the data centres to which a process delivers, or tries to."""
     return [row["data_center"] for row in await db.rows(LIST_HELD)]

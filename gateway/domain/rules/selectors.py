@@ -9,7 +9,7 @@ and signs. Overlapping paths add up: `a,a.b` is `a`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.domain.rules.names import did_you_mean
@@ -61,6 +61,18 @@ def subset(selector: Selector, schema: Field) -> Subset:
 def paths(selector: Selector) -> list[tuple[str, ...]]:
     """Return the paths of the fields that are selected whole, in the selector's order."""
     return [(name, *below) for name, inner in selector.items() for below in ([()] if inner is None else paths(inner))]
+
+
+def lacking(paths_: Iterable[str], schema: Field) -> list[str]:
+    """Return those of some dotted paths that name no field of a schema, in any element of an array and under any key of a map."""
+    return [path for path in paths_ if not _has(schema, path.split("."))]
+
+
+def _has(schema: Field, path: Sequence[str]) -> bool:
+    field: Field | None = schema
+    for name in path:
+        field = None if field is None else below(field, name)
+    return field is not None
 
 
 def _taken(inner: Selector | None, field: Field) -> Node:
