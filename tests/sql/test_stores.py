@@ -38,7 +38,7 @@ async def test_every_table_is_a_store(connection):
     """)
     assert {row["relname"] for row in rows} == {store.table for store in STORES}
     others = await connection.fetch("""
-        select nspname from pg_namespace where nspname !~ '^pg_' and nspname not in ('information_schema', 'public', 'gateway')
+        select nspname from pg_namespace where nspname !~ '^(pg_|citus|columnar)' and nspname not in ('information_schema', 'public', 'gateway')
     """)
     assert others == []
 

@@ -3,10 +3,12 @@
 import asyncpg
 import pytest
 from conftest import CLUSTER_URL
-from world import World
+from world import World, event
 
+from gateway.domain.ingest import transaction
 from gateway.domain.operations.verification import verify
 from gateway.domain.work.stores import OF_FACTS_AND_VIEWS
+from gateway.errors import Unavailable
 from gateway.storage.database import Database
 from gateway.storage.distribution import FIRST, KEYS, missing
 from gateway.storage.migrations import spread
@@ -66,3 +68,39 @@ async def test_a_filled_store_is_spread_table_by_table_and_a_second_time_changes
     assert await verify(db, world.scope, world.configurations, None) == []
     await db.close()
     await connection.close()
+
+
+async def cut_off_a_worker(coordinator, database):
+    """End every connection to one worker, as its death does. What it has prepared stays."""
+    node = await coordinator.fetchrow("select nodename, nodeport from pg_dist_node where groupid > 0 order by groupid")
+    worker = await asyncpg.connect(host=node["nodename"], port=node["nodeport"], user="postgres", database=database)
+    await worker.execute(
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()",
+        database,
+    )
+    await worker.close()
+
+
+@needs_cluster
+async def test_a_worker_that_dies_before_the_commit_takes_the_whole_call_along(dsn, monkeypatch):
+    coordinator = await asyncpg.connect(dsn)
+    database = await coordinator.fetchval("select current_database()")
+    db = await Database.connect(dsn, size=2)
+    world = await World.create(db)
+    refresh = transaction.refresh
+
+    async def refresh_and_die(change):
+        effects = await refresh(change)
+        await cut_off_a_worker(coordinator, database)
+        return effects
+
+    events = [event(f"e{n}", "2026-01-01T00:00:00Z", ("Email", f"{n}@example.com")) for n in range(20)]
+    with monkeypatch.context() as patch:
+        patch.setattr(transaction, "refresh", refresh_and_die)
+        with pytest.raises(Unavailable):
+            await world.events(*events)
+    assert await verify(db, world.scope, world.configurations, None) == []
+    assert await coordinator.fetchval("select count(*) from gateway.event") == 0
+    assert (await world.events(*events)).accepted == 20
+    await db.close()
+    await coordinator.close()

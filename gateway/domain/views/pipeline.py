@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Final, Protocol
+from uuid import UUID
 
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.computed_partials import COMPUTED_PARTIALS
@@ -12,6 +13,9 @@ from gateway.domain.views.graphs import GRAPHS
 from gateway.domain.views.journal import JOURNAL
 from gateway.domain.views.kept_values import KEPT_VALUES
 from gateway.domain.views.profiles import PROFILES
+from gateway.storage.queries import query
+
+PREPARE_NODES = query("pipeline.prepare_nodes")
 
 
 class View(Protocol):
@@ -46,4 +50,13 @@ async def refresh(change: FactChange) -> Effects:
     """
     for view in VIEWS:
         await view.refresh(change)
+    if change.tx.is_distributed:
+        await change.tx.execute(PREPARE_NODES, change.scope.sandbox_id, _keys(change))
     return change.effects
+
+
+def _keys(change: FactChange) -> list[UUID]:
+    """Return every identity and person whose rows the change may have written; each says on which node of a cluster they lie."""
+    people = [(person.profile_id, *person.xids, *person.former) for person in change.people]
+    written = set().union(*people, change.newcomers, change.known, change.event_xids, change.seeds)
+    return sorted(written.union(xid for xid, _ in change.before))
