@@ -38,6 +38,7 @@ from gateway.domain.operations import (
     event_retention,
     export_files,
     export_retention,
+    export_rows,
     export_spool,
     ingest_error_retention,
     kept_values,
@@ -147,7 +148,8 @@ SMALL = [
     (kept_values, "DROPPED_PER_PIECE", 3),
     (export_spool, "PEOPLE_PER_PAGE", 3),
     (export_spool, "ROWS_PER_PIECE", 4),
-    *((export_files, name, 2) for name in ("ROWS_PER_READ", "IDENTITIES_PER_READ", "ROWS_PER_FILE")),
+    (export_files, "ROWS_PER_FILE", 2),
+    *((export_rows, name, 2) for name in ("ROWS_PER_READ", "IDENTITIES_PER_READ")),
     (export_retention, "FILES_PER_PIECE", 2),
 ]
 

@@ -59,6 +59,23 @@ select {columns}
          limit $6) e
  {unpacked};
 
+-- name: list_lines(sandbox_id, xids, begins, xid, dataset_id, event_id, size) -> rows
+-- Read the next events of each identity behind a key, as lines of JSON: `begins` is the beginning of each one's, up to the comma before the fields of its
+-- documents, of which `{taken}` is never empty. And how many there are, and the key of the last where there are as many as may be. Of bytes the rest is
+-- copied; of a text each character would be looked at. Walks event_pkey once for each identity.
+select member.xid, e.*
+  from unnest($2::uuid[], $3::text[]) member (xid, begin)
+ cross join lateral (
+         select count(*) as rows, (array_agg(e.dataset_id))[$7] as dataset_id, (array_agg(e.event_id))[$7] as event_id,
+                string_agg(convert_to(member.begin, 'UTF8') || substring(convert_to({taken}, 'UTF8') from 2), '\x0a') as lines
+           from (select e.dataset_id, e.event_id, e.document
+                   from gateway.event e
+                  where e.sandbox_id = $1 and e.xid = member.xid and (e.xid, e.dataset_id, e.event_id) > ($4, $5, $6) {where}
+                  order by e.dataset_id, e.event_id
+                  limit $7) e
+          {unpacked}) e
+ where e.rows > 0;
+
 -- name: read_lists(sandbox_id, xids, starts, stops) -> rows
 -- Read pages and counts of each person's events, a person being a slice of the xids. Walks event_timeline_idx.
 select {columns}

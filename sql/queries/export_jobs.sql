@@ -76,9 +76,13 @@ delete from gateway.export_file as f
  using unnest($2::uuid[], $3::text[]) as gone(job_id, path)
  where f.sandbox_id = $1 and f.job_id = gone.job_id and f.path = gone.path;
 
--- name: list_people(sandbox_id, job_id, after, size, bytes) -> rows
--- The next people of an export, with what it takes of them: as many as have so many bytes together, one at least. Walks export_person_pkey.
-select profile_id, document
+-- name: read_people(sandbox_id, job_id, after, size, bytes) -> row
+-- The next people of an export as lines of JSON: as many as have so many bytes together, one at least. And how many there are, the first of them and
+-- the last. Walks export_person_pkey.
+select count(*) as rows, (array_agg(profile_id order by profile_id))[1] as first, (array_agg(profile_id order by profile_id desc))[1] as last,
+       string_agg(convert_to('{"profileId":"' || profile_id || '"', 'UTF8')
+                  || case document when '{}' then '}' else convert_to(',', 'UTF8') || substring(convert_to(document, 'UTF8') from 2) end,
+                  '\x0a' order by profile_id) as lines
   from (select profile_id, document,
                sum(octet_length(document)) over (order by profile_id rows between unbounded preceding and 1 preceding) as before
           from (select profile_id, document
@@ -86,8 +90,7 @@ select profile_id, document
                  where sandbox_id = $1 and job_id = $2 and profile_id > $3
                  order by profile_id
                  limit $4) as p) as p
- where coalesce(before, 0) < $5
- order by profile_id;
+ where coalesce(before, 0) < $5;
 
 -- name: has_people(sandbox_id, job_id) -> value
 -- Whether what an export has read is there. Walks export_person_pkey.
@@ -95,20 +98,22 @@ select exists (select
                  from gateway.export_person
                 where sandbox_id = $1 and job_id = $2);
 
--- name: list_identities(sandbox_id, job_id, after, size) -> rows
--- The next identities that an export holds, with the people whose they are in it; an erased one has no value. Walks export_identity_pkey, and
--- identity_pkey once for each.
+-- name: list_identities(sandbox_id, job_id, after, size, events) -> rows
+-- The next identities that an export holds and that have events, with the people whose they are in it: as many as have so many events together, one at
+-- least. An erased one has no value. Walks export_identity_pkey, and identity_pkey once for each.
 select x.xid, x.profile_id, i.namespace_id, i.value
-  from (select xid, profile_id
-          from gateway.export_identity
-         where sandbox_id = $1 and job_id = $2 and xid > $3
-         order by xid
-         limit $4) as x
+  from (select xid, profile_id, sum(events) over (order by xid rows between unbounded preceding and 1 preceding) as before
+          from (select xid, profile_id, events
+                  from gateway.export_identity
+                 where sandbox_id = $1 and job_id = $2 and xid > $3 and events > 0
+                 order by xid
+                 limit $4) as x) as x
   left join lateral (
          select namespace_id, value
            from gateway.identity
           where sandbox_id = $1 and xid = x.xid
           limit 1) as i on true
+ where coalesce(x.before, 0) < $5
  order by x.xid;
 
 -- name: empty_people(sandbox_id, job_id, size) -> rows

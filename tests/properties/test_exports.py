@@ -10,7 +10,7 @@ from properties.histories import by_examples, histories
 
 from gateway.domain.config import policies
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
-from gateway.domain.operations import export_files, export_spool
+from gateway.domain.operations import export_files, export_rows, export_spool
 from gateway.domain.operations.export_jobs import ExportEvents, ExportFormat
 from gateway.domain.operations.export_locations import Locations
 from gateway.domain.reading import events, profiles
@@ -79,8 +79,8 @@ async def test_an_export_is_the_union_of_single_reads_at_its_instant(
         patch.setattr(export_spool, "read_position", taking)
         patch.setattr(export_spool, "_keep", keeping)
         patch.setattr(export_spool, "PEOPLE_PER_PAGE", 1)
-        patch.setattr(export_files, "ROWS_PER_READ", 2)
-        patch.setattr(export_files, "IDENTITIES_PER_READ", 2)
+        patch.setattr(export_rows, "ROWS_PER_READ", 2)
+        patch.setattr(export_rows, "IDENTITIES_PER_READ", 2)
         patch.setattr(export_files, "ROWS_PER_FILE", 2)
         locations = Locations(tmp_path_factory.mktemp("exports"))
         wanted = {"format": form, "empty_profiles": is_empty_wanted, "events": ExportEvents()}

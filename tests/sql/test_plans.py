@@ -100,6 +100,7 @@ PARTS = {
     "columns": "1",
     "where": "",
     "carried": "e.*",
+    "taken": "e.document::text",
     "unpacked": "",
     "direction": "desc",
     "between": "",

@@ -5,9 +5,10 @@ A piece of the job is a file. Killed in the middle of one, the export writes tha
 
 import asyncio
 import gzip
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from io import RawIOBase
@@ -16,51 +17,25 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain.config.configuration import Configuration
-from gateway.domain.operations.export_jobs import Asked, ExportFormat, ExportStage, ExportState
+from gateway.domain.operations.export_jobs import ExportFormat, ExportStage, ExportState
 from gateway.domain.operations.export_locations import Folder
-from gateway.domain.operations.export_spool import events_of
-from gateway.domain.reading.attribute_documents import with_values_of_events
-from gateway.domain.reading.events import WHOLE, Event, EventKey, list_by_key
-from gateway.domain.rules import selectors
-from gateway.domain.rules.scope import Scope
+from gateway.domain.operations.export_rows import Export, Rows, events_behind, people_behind
 from gateway.domain.rules.selectors import Selector
 from gateway.domain.work import leases
-from gateway.domain.work.leases import LeasedJob, LeaseLost
-from gateway.projection.tree import Document, Leaf, Node, Projection, computed_in
-from gateway.runtime.uuids import NIL
-from gateway.storage.database import Database
+from gateway.domain.work.leases import LeaseLost
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.fields import Field
 
-LIST_PEOPLE = query("export_jobs.list_people")
-LIST_IDENTITIES = query("export_jobs.list_identities")
 BEGIN_FILE = query("export_jobs.begin_file")
 FINISH_FILE = query("export_jobs.finish_file")
 FIND_FILE = query("export_jobs.find_file")
 
-ROWS_PER_READ: Final = 5_000
-IDENTITIES_PER_READ: Final = 2_000
 ROWS_PER_FILE: Final = 250_000
-CHARACTERS_PER_GROUP: Final = 8_000_000
-"""Of rows that are written at once; so much of them is in memory."""
 
-PROFILE_ID: Final = "profileId"
-IDENTITY: Final = "identity"
-"""Columns beside those of the documents: whose row it is; under which identity an event is stored."""
 MANIFEST: Final = "manifest.json"
 
 ENDINGS: Final[Mapping[ExportFormat, str]] = {ExportFormat.PARQUET: "parquet", ExportFormat.JSONL: "jsonl.gz"}
-
-
-class Rows(NamedTuple):
-    """Some rows of a file: the key of the last one, as the state holds it, those of the first and the last person or identity, and their texts."""
-
-    after: Sequence[str]
-    first: UUID
-    last: UUID
-    texts: Sequence[str]
 
 
 class RowWriter(Protocol):
@@ -78,63 +53,24 @@ class Kind(NamedTuple):
     what writes them into a file."""
 
     name: str
-    rows: Callable[[ExportState], AsyncGenerator[Rows]]
+    rows: Callable[[Export, ExportState], AsyncGenerator[Rows]]
     writer: Callable[[BinaryIO], RowWriter]
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """An export at work: where it runs, what was asked for, and the folder of its files, as it is and as it is kept."""
-
-    db: Database
-    scope: Scope
-    config: Configuration
-    job: LeasedJob
-    asked: Asked
-    folder: Folder
-    kept_folder: str
-
-    @property
-    def key(self) -> tuple[int, UUID]:
-        """The sandbox and the job."""
-        return self.scope.sandbox_id, self.job.job_id
 
 
 async def write_people(export: Export, state: ExportState) -> ExportState:
     """Write the people who were read, from where the state is. Raises LeaseLost, Unavailable."""
-    schema = export.config.full_union(XdmClass.INDIVIDUAL_PROFILE)
-
-    async def rows(state: ExportState) -> AsyncGenerator[Rows]:
-        after = UUID(state.after[0]) if state.after else NIL
-        while found := await export.db.rows(LIST_PEOPLE, *export.key, after, ROWS_PER_READ, CHARACTERS_PER_GROUP):
-            texts = [_with({PROFILE_ID: str(profile_id)}, document) for profile_id, document in found]
-            after = found[-1]["profile_id"]
-            yield Rows((str(after),), found[0]["profile_id"], after, texts)
-
-    def writer(sink: BinaryIO) -> RowWriter:
-        return _writer(export, sink, export.asked.selector, schema, of_events=False)
-
-    written = await _files(export, state, Kind("profiles", rows, writer))
+    schema, selector = export.config.full_union(XdmClass.INDIVIDUAL_PROFILE), export.asked.selector
+    writer = partial(_writer, export.asked.request.format, selector=selector, schema=schema, of_events=False)
+    written = await _files(export, state, Kind("profiles", people_behind, writer))
     following = ExportStage.MANIFEST if export.asked.request.events is None else ExportStage.EVENTS
     return replace(written, stage=following, after=(), files=0)
 
 
 async def write_events(export: Export, state: ExportState) -> ExportState:
     """Write the events of these people that came in by the instant and are still there, from where the state is. Raises LeaseLost, Unavailable."""
-    schema, selector = export.config.full_union(XdmClass.EXPERIENCE_EVENT), export.asked.event_selector
-    if selector is not None:
-        selector = {"_id": None, "timestamp": None, **selector}
-
-    async def rows(state: ExportState) -> AsyncGenerator[Rows]:
-        async for events, columns in _events(export, state, selector):
-            texts = [_with(columns[event.xid], text) for event, text in events]
-            first, last = events[0][0], events[-1][0]
-            yield Rows((str(last.xid), str(last.dataset_id), last.event_id), first.xid, last.xid, texts)
-
-    def writer(sink: BinaryIO) -> RowWriter:
-        return _writer(export, sink, selector, schema, of_events=True)
-
-    written = await _files(export, state, Kind("events", rows, writer))
+    schema, selector = export.config.full_union(XdmClass.EXPERIENCE_EVENT), export.event_selector
+    writer = partial(_writer, export.asked.request.format, selector=selector, schema=schema, of_events=True)
+    written = await _files(export, state, Kind("events", events_behind, writer))
     return replace(written, stage=ExportStage.MANIFEST, after=(), files=0)
 
 
@@ -169,7 +105,7 @@ async def write_manifest(export: Export, state: ExportState, files: Sequence[Map
 async def _files(export: Export, state: ExportState, kind: Kind) -> ExportState:
     """Write files of about ROWS_PER_FILE rows, each committed once it is whole, and one at least. Return the state behind the last one."""
     while True:
-        async with aclosing(kind.rows(state)) as pages:
+        async with aclosing(kind.rows(export, state)) as pages:
             page = await _next(pages)
             if page is None and state.files:
                 return state
@@ -203,7 +139,7 @@ async def _next(pages: AsyncGenerator[Rows]) -> Rows | None:
 async def _commit(export: Export, state: ExportState, kind: Kind, file: "_File") -> ExportState:
     """Note a file that is whole, and return the state behind it. Raises LeaseLost."""
     counted = {kind.name: getattr(state, kind.name) + file.rows}
-    state = replace(state, after=file.after or state.after, files=state.files + 1, **counted)
+    state = replace(state, after=tuple(map(str, file.after)) or state.after, files=state.files + 1, **counted)
     columns = (file.first, file.last, file.rows, file.sink.size, file.sink.hash.hexdigest())
     await _finish(export, file.name, state, columns)
     return state
@@ -259,7 +195,7 @@ class _File:
         self.name, self._file, self.sink = name, file, _Counted(file)
         self._writer = writer(self.sink)
         self.rows = 0
-        self.after: Sequence[str] = ()
+        self.after: Sequence[Any] = ()
         self.first: UUID | None = None
         self.last: UUID | None = None
 
@@ -268,9 +204,8 @@ class _File:
         return cls(name, folder.begin(name), writer)
 
     def add(self, rows: Rows) -> None:
-        for some in _groups(rows.texts):
-            self._writer.write("\n".join(some).encode())
-        self.rows += len(rows.texts)
+        self._writer.write(rows.lines)
+        self.rows += rows.count
         self.after, self.first, self.last = rows.after, self.first or rows.first, rows.last
 
     def finish(self, folder: Folder) -> None:
@@ -282,83 +217,13 @@ class _File:
         self._file.close()
 
 
-def _groups(texts: Sequence[str]) -> list[Sequence[str]]:
-    """Return rows in groups of CHARACTERS_PER_GROUP, about."""
-    groups, size, begin = [], 0, 0
-    for place, text in enumerate(texts):
-        size += len(text)
-        if size >= CHARACTERS_PER_GROUP:
-            groups.append(texts[begin : place + 1])
-            size, begin = 0, place + 1
-    return [*groups, texts[begin:]] if begin < len(texts) else groups
-
-
-# ------------------------------------------------------------------------------------------------ rows
-
-
-async def _events(
-    export: Export, state: ExportState, selector: Selector | None
-) -> AsyncIterator[tuple[list[tuple[Event, str]], dict[UUID, Mapping[str, Any]]]]:
-    """Yield events behind the state, some at a time, with their texts; and the columns of the events of each identity."""
-    passing = events_of(export.asked, state.snapshot_at)
-    key: EventKey = (UUID(state.after[0]), UUID(state.after[1]), state.after[2]) if state.after else (NIL, NIL, "")
-    before = NIL if not state.after else UUID(int=key[0].int - 1)  # the identity itself may have more
-    while found := await export.db.rows(LIST_IDENTITIES, *export.key, before, IDENTITIES_PER_READ):
-        before = found[-1]["xid"]
-        columns = {row["xid"]: _columns_of(export.config, row) for row in found}
-        while events := await _read(export, list(columns), key, passing, selector):
-            yield events, columns
-            last = events[-1][0]
-            key = (last.xid, last.dataset_id, last.event_id)
-            if len(events) < ROWS_PER_READ:
-                break
-
-
-def _columns_of(config: Configuration, row: Any) -> Mapping[str, Any]:
-    """Return the columns of an identity's events beside those of documents."""
-    namespace = config.namespaces.get(row["namespace_id"])
-    identity = {"namespace": namespace and namespace.code, "value": row["value"]}
-    return {PROFILE_ID: str(row["profile_id"]), IDENTITY: identity}
-
-
-async def _read(
-    export: Export, xids: Sequence[UUID], key: EventKey, passing: Any, selector: Selector | None
-) -> list[tuple[Event, str]]:
-    """Read the next events with what is taken of them: by the projection of the selector, or of whole documents where values are computed for them."""
-    place, node = (export.db, export.scope), _event_node(export.config, selector)
-    if selector is None or node is not None:
-        projection = Projection((Document(node or Leaf("JSON")),), frozenset())
-        found = await list_by_key(*place, xids, key, ROWS_PER_READ, filter_=passing, projection=projection)
-        return [(event, event.parts[0] if event.parts else "{}") for event in found]
-    found = await list_by_key(*place, xids, key, ROWS_PER_READ, filter_=passing, projection=WHOLE)
-    names = computed_in(selectors.subset(selector, export.config.full_union(XdmClass.EXPERIENCE_EVENT))) or ()
-    documents = await with_values_of_events(*place, export.config, names, found)
-    return [
-        (event, orjson.dumps(selectors.apply(selector, each)).decode())
-        for event, each in zip(found, documents, strict=True)
-    ]
-
-
-def _event_node(config: Configuration, selector: Selector | None) -> Node | None:
-    """Return what a selector takes of events as a projection; None for everything, and where values are computed for them."""
-    if selector is None:
-        return None
-    subset = selectors.subset(selector, config.full_union(XdmClass.EXPERIENCE_EVENT))
-    return None if computed_in(subset) is not None else subset
-
-
-def _with(columns: Mapping[str, Any], document: str) -> str:
-    """Return a document with columns in front of its fields, as JSON text."""
-    text = orjson.dumps(columns).decode()
-    return text if document == "{}" else f"{text[:-1]},{document[1:]}"
-
-
-def _writer(export: Export, sink: BinaryIO, selector: Selector | None, schema: Field, *, of_events: bool) -> RowWriter:
-    if export.asked.request.format is ExportFormat.JSONL:
+def _writer(
+    form: ExportFormat, sink: BinaryIO, *, selector: Selector | None, schema: Field, of_events: bool
+) -> RowWriter:
+    if form is ExportFormat.JSONL:
         return _Lines(sink)
-    written = import_module(
-        "gateway.domain.operations.export_parquet"
-    )  # to import it takes a tenth of a second, and 40 MB
+    name = "gateway.domain.operations.export_parquet"
+    written = import_module(name)  # to import it takes a tenth of a second, and 40 MB
     writer: RowWriter = written.ParquetRows(sink, schema, selector, of_events=of_events)
     return writer
 

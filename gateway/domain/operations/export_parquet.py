@@ -45,7 +45,7 @@ class ParquetRows:
         fields = _selected(schema, selector)
         self._schema = pa.schema([*beside, *((name, type_of(field, inner)) for name, field, inner in fields)])
         self._makings = {name: _value_of(field, inner) for name, field, inner in fields}
-        self._made = {name for name, field, _ in fields if _is_computed(field)}
+        self._made = {name for name, field, inner in fields if _is_computed(field, inner)}
         self._reader = ColumnReader(self._schema)
         self._writer = pq.ParquetWriter(pa.PythonFile(sink, mode="w"), self._schema, compression=COMPRESSION)
 
@@ -96,17 +96,26 @@ def _selected(field: Field, selector: Selector | None) -> list[tuple[str, Field,
     """Return the fields of an object that are taken, each with what is taken of it; without a selector, all that documents have."""
     known = field["properties"]
     if selector is None:
-        return [(name, below, None) for name, below in known.items() if COMPUTED not in below]
+        return [(name, below, None) for name, below in known.items() if _has_stored(below)]
     return [(name, known[name], inner) for name, inner in selector.items() if name in known]
 
 
-def _is_computed(field: Field) -> bool:
-    """Return whether values below a field are computed."""
+def _has_stored(field: Field) -> bool:
+    """Return whether documents as they are stored can have a field: not one below which all is computed."""
+    if field["meta:xdmType"] != "object":
+        return True
+    return COMPUTED not in field and any(map(_has_stored, field["properties"].values()))
+
+
+def _is_computed(field: Field, selector: Selector | None) -> bool:
+    """Return whether something is computed of what is taken of a field."""
     match field["meta:xdmType"]:
         case "object":
-            return COMPUTED in field or any(map(_is_computed, field["properties"].values()))
+            return COMPUTED in field or any(
+                _is_computed(below, inner) for _, below, inner in _selected(field, selector)
+            )
         case "array":
-            return _is_computed(field["items"])
+            return _is_computed(field["items"], selector)
     return False
 
 

@@ -10,10 +10,11 @@ from datetime import timedelta
 from typing import Any
 
 from gateway.domain.config.configuration import Configurations
-from gateway.domain.operations.export_files import Export, write_events, write_manifest, write_people
+from gateway.domain.operations.export_files import write_events, write_manifest, write_people
 from gateway.domain.operations.export_jobs import LIST_FILES, READ, ExportRequest, ExportStage, ExportState
 from gateway.domain.operations.export_locations import Locations
 from gateway.domain.operations.export_removal import remove_files
+from gateway.domain.operations.export_rows import Export
 from gateway.domain.operations.export_spool import EMPTY_PEOPLE, empty, take_instant, understood
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.rules.scope import Scope

@@ -6,7 +6,7 @@ Killed before all of it is there, the export begins anew, at another instant. Ev
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -67,9 +67,9 @@ class _Read:
     characters: int = 0
     by_namespace: Counter[str] = field(default_factory=Counter)
 
-    def add(self, profiles: Sequence[Profile], texts: Sequence[str], events: int) -> None:
+    def add(self, profiles: Sequence[Profile], texts: Sequence[str], events: Mapping[UUID, int]) -> None:
         self.people += len(profiles)
-        self.events += events
+        self.events += sum(events.values())
         self.characters += sum(map(len, texts))
         for profile in profiles:
             self.by_namespace.update(orjson.loads(profile.person.identity_map).keys())
@@ -95,8 +95,9 @@ async def take_instant(
         read = _Read(at, 2 * await count_people(still, scope, policy.settings.identity_graph))
         async for profiles in _pages(still, scope, config, policy, asked):
             texts = await _texts(still, scope, config, asked, profiles)
-            read.add(profiles, texts, await _count_events(still, scope, asked, profiles, at))
-            await _keep(db, scope, job, profiles, texts, read=read)
+            events = await _count_events(still, scope, asked, profiles, at)
+            read.add(profiles, texts, events)
+            await _keep(db, scope, job, profiles, texts, events=events, read=read)
             if read.characters > most:
                 raise JobFails(
                     f"What is exported is more than the {most:,} characters that `GATEWAY_EXPORT_SPOOL_GB` allows: "
@@ -208,11 +209,14 @@ async def _wanted(db: Database, scope: Scope, request: ExportRequest, profiles: 
     ]
 
 
-async def _count_events(db: Database, scope: Scope, asked: Asked, profiles: Sequence[Profile], at: datetime) -> int:
+async def _count_events(
+    db: Database, scope: Scope, asked: Asked, profiles: Sequence[Profile], at: datetime
+) -> dict[UUID, int]:
+    """Return how many events of these people are exported, by the identities under which they are stored."""
     if asked.request.events is None:
-        return 0
-    members = [profile.person.event_xids for profile in profiles]
-    return sum(await count_events(db, scope, members, events_of(asked, at)))
+        return {}
+    xids = [xid for profile in profiles for xid in profile.person.event_xids]
+    return dict(zip(xids, await count_events(db, scope, [(xid,) for xid in xids], events_of(asked, at)), strict=True))
 
 
 async def _texts(
@@ -231,13 +235,20 @@ async def _texts(
 
 
 async def _keep(
-    db: Database, scope: Scope, job: LeasedJob, profiles: Sequence[Profile], texts: Sequence[str], *, read: _Read
+    db: Database,
+    scope: Scope,
+    job: LeasedJob,
+    profiles: Sequence[Profile],
+    texts: Sequence[str],
+    *,
+    events: Mapping[UUID, int],
+    read: _Read,
 ) -> None:
     """Keep what was read of some people, the last of those that `read` counts. Raises LeaseLost."""
     key = scope.sandbox_id, job.job_id
     people = [(*key, each.profile_id, text) for each, text in zip(profiles, texts, strict=True)]
-    identities = [(*key, xid, each.profile_id) for each in profiles for xid in each.person.xids]
+    identities = [(*key, xid, each.profile_id, events.get(xid, 0)) for each in profiles for xid in each.person.xids]
     async with db.transaction(scope.sandbox_id) as tx:
         await tx.copy("export_person", ("sandbox_id", "job_id", "profile_id", "document"), people)
-        await tx.copy("export_identity", ("sandbox_id", "job_id", "xid", "profile_id"), identities)
+        await tx.copy("export_identity", ("sandbox_id", "job_id", "xid", "profile_id", "events"), identities)
         await leases.advance(tx, job, None, done=read.people, total=read.total, may_rest=False)

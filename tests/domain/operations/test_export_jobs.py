@@ -13,7 +13,7 @@ from world import event, record
 
 from gateway.domain.config import policies
 from gateway.domain.config.sandboxes import reset_sandbox
-from gateway.domain.operations import export_files, export_spool
+from gateway.domain.operations import export_files, export_rows, export_spool
 from gateway.domain.operations.export_jobs import (
     ExportEvents,
     ExportFormat,
@@ -111,6 +111,29 @@ async def test_events_have_fields_a_window_and_a_condition_of_their_own(peopled,
         fields = {"_id": "e3", "timestamp": "2026-01-03T05:00:00.000Z", "eventType": "late"}
         assert row == {**fields, own.partition(".")[0]: {"ComputedAttributes": {"month": 1}}}
         assert (export.state.events, export.state.found_events, export.job.progress) == (1, 1, 1)
+
+
+async def test_more_events_of_one_identity_than_are_read_at_once_are_all_there(peopled, locations, later, monkeypatch):
+    """Killed in the middle of the identity, the export goes on behind its last whole file."""
+    world = peopled
+    monkeypatch.setattr(export_rows, "ROWS_PER_READ", 2)
+    monkeypatch.setattr(export_files, "ROWS_PER_FILE", 4)
+    await world.events(*(event(f"m{n}", f"2026-02-0{n + 1}T00:00:00Z", BOB) for n in range(9)))
+    await world.publish("month", "timestamp.getMonth()", xdm_class=XdmClass.EXPERIENCE_EVENT)
+    for fields in (None, "eventType", f"_{world.scope.organization.code}.ComputedAttributes.month"):
+        request = await requested(world, events=ExportEvents(fields))
+        made = await create_export_job(world.db, world.scope, await world.config(), request, locations)
+        claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
+        assert await killed_at(
+            4, leases.carry_out(world.db, claim, working(world, claim, locations)), "export_jobs.finish_file"
+        )
+        await work(replace(world, db=await later(timedelta(minutes=2))), locations)
+        (ended,) = await read_export_jobs(world.db, world.scope, [made.job_id])
+        assert sorted(row["_id"] for row in rows_of(world, locations, ended, "events")) == [
+            "e1",
+            *(f"m{n}" for n in range(9)),
+        ]
+        assert len([file for file in ended.files if file.path.startswith("events")]) == 3
 
 
 async def test_duckdb_reads_what_was_written(peopled, locations):
@@ -276,7 +299,7 @@ async def test_cancelled_deleted_and_expired_exports_leave_nothing(peopled, loca
     with pytest.raises(Conflict):
         await delete_export_job(world.db, world.scope, cancelled.job_id, locations)
     claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
-    assert await killed_at(1, working(world, claim, locations), "export_jobs.list_people")
+    assert await killed_at(1, working(world, claim, locations), "export_jobs.read_people")
     await cancel_export_job(world.db, world.scope, cancelled.job_id)
     deleted, kept = await exported(world, locations), await exported(world, locations)
     remote = await exported(world, locations, location="memory://shared/exports/daily")

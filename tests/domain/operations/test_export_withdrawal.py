@@ -4,7 +4,7 @@ import pytest
 from exported import MOST, exported, folder_of, rows_of
 from world import event, record
 
-from gateway.domain.operations import export_files
+from gateway.domain.operations import export_files, export_rows
 from gateway.domain.operations.erasure_verification import verify_erasure
 from gateway.domain.operations.export_jobs import (
     ExportEvents,
@@ -35,7 +35,7 @@ def locations(tmp_path):
 @pytest.fixture
 async def peopled(world, monkeypatch):
     """Ana, of whom an event lies under her device, and Bob; each export has a file for each row."""
-    monkeypatch.setattr(export_files, "ROWS_PER_READ", 1)
+    monkeypatch.setattr(export_rows, "ROWS_PER_READ", 1)
     monkeypatch.setattr(export_files, "ROWS_PER_FILE", 1)
     await world.records(record(ANA, PHONE, first_name="Ana"), record(BOB, first_name="Bob"))
     await world.events(event("e1", "2026-01-01T00:00:00Z", DEVICE, ANA), event("e2", "2026-01-02T00:00:00Z", BOB))
