@@ -50,6 +50,7 @@ from gateway.api.selectors import subset_of
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.reading import events, people
 from gateway.domain.reading.events import (
+    NO_FILTER,
     WHOLE,
     ComparisonOperator,
     Event,
@@ -147,9 +148,10 @@ def request_of(
     **page: Any,
 ) -> EventRequest:
     """Return the page that a field's arguments describe; `conditions` are those of the operation. Raises BadInput, BadCursor, LimitExceeded."""
-    given, order_by = given or EventFilterInput(), order_by or EventOrderInput()
+    order_by = order_by or EventOrderInput()
     order = EventOrder(order_by.field, descending=order_by.direction is OrderDirection.DESC)
-    return EventRequest(_filter(given, conditions), order, _listing(order).window(**page))
+    passing = NO_FILTER if given is None else _filter(given, conditions)
+    return EventRequest(passing, order, _listing(order).window(**page))
 
 
 def rows_of(context: Context | None, **given: Any) -> Rows:
@@ -158,8 +160,10 @@ def rows_of(context: Context | None, **given: Any) -> Rows:
 
 
 def _filter(given: EventFilterInput, conditions: Conditions) -> EventFilter:
-    where = None if given.where is None else conditions[XdmClass.EXPERIENCE_EVENT, given.where].predicate
-    return replace(_filter_without_condition(given), where=where)
+    found = _filter_without_condition(given)
+    if given.where is None:
+        return found
+    return replace(found, where=conditions[XdmClass.EXPERIENCE_EVENT, given.where].predicate)
 
 
 def _filter_without_condition(given: EventFilterInput) -> EventFilter:

@@ -179,7 +179,7 @@ PolicyArgument = Annotated[
 
 async def profile_at(info: Info, policy_id: str | None, xid: UUID) -> ShownProfile | None:
     """Read the profile that an xid leads to under a policy, the default one for None; None where there is no profile."""
-    return (await profiles_at([xid], info, policy_id))[0]
+    return (await profiles_under(policy_in(info.context.config, policy_id), (xid,), info))[0]
 
 
 async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -> list[ShownProfile | None]:

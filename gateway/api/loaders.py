@@ -127,6 +127,10 @@ class Loaders:
         self._config = config
         self._shared = shared
         self.budget = Budget(answer_bytes)
+        self.profiles_by_xids: Kept[ProfileQuery, UUID, ProfileResult | str | None] = Kept(
+            shared.profiles_by_xids, self.budget, size_of_profile, attrgetter("bytes")
+        )
+        """By how they are read, and the xids of all that a field asks for; JSON texts where the projection is one. Most requests ask for it."""
 
     def give_up(self) -> None:
         """Cancel what is being read, unless other requests wait for it, too."""
@@ -221,11 +225,6 @@ class Loaders:
     # -------------------------------------------------------------------------------------------- profiles and events
 
     @cached_property
-    def profiles_by_xids(self) -> Kept[ProfileQuery, UUID, ProfileResult | str | None]:
-        """By how they are read, and the xids of all that a field asks for; JSON texts where the projection is one."""
-        return Kept(self._shared.profiles_by_xids, self.budget, size_of_profile, attrgetter("bytes"))
-
-    @cached_property
     def origin_by_profile(self) -> Loader[Profile, Origin]:
         return Loader(partial(profiles.read_origins, self._db, self._scope))
 
@@ -288,7 +287,7 @@ def _size_of_part(part: str | None) -> int:
 
 def people_at_once(asked: ProfileQuery) -> int:
     """Return how many people one statement reads where many are asked for."""
-    return min(PEOPLE_PER_PIECE, _pages_at_once(asked[1].page_size))
+    return _pages_at_once(max(asked[1].page_size, EVENTS_AT_ONCE // PEOPLE_PER_PIECE))
 
 
 def _kind_of_profiles(asked: ProfileQuery) -> Hashable:
@@ -299,7 +298,7 @@ def _kind_of_profiles(asked: ProfileQuery) -> Hashable:
 
 
 def _pages_at_once(size: int) -> int:
-    return max(1, EVENTS_AT_ONCE // max(1, size))
+    return EVENTS_AT_ONCE // (size or 1) or 1
 
 
 def _size_of_page(page: Page[Event]) -> int:

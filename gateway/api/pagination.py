@@ -25,6 +25,7 @@ from gateway.domain.rules.keyset import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Key, P
 from gateway.errors import BadCursor
 from gateway.projection.evaluate import EPOCH, MICROSECOND
 from gateway.projection.tree import End, HasMore, Packed, Packing
+from gateway.runtime.uuids import uuid_of
 
 T = TypeVar("T")
 
@@ -173,8 +174,14 @@ def _mark_of(name: str) -> bytes:
     return blake2b(name.encode(), digest_size=_MARK).digest()
 
 
+@lru_cache(maxsize=256)
 def _unpacked(cursor: str) -> tuple[bytes, Key]:
-    """Split a cursor into the mark of its list and the key. Raises BadCursor for the cursor of no list."""
+    """Split a cursor into the mark of its list and the key. Raises BadCursor for the cursor of no list.
+
+    A request reads each of its cursors when it begins, and again where the page is read.
+    """
+    if len(cursor) > LONGEST_CURSOR:
+        raise BadCursor
     try:
         payload = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         values = orjson.loads(payload[_MARK:])
@@ -184,6 +191,9 @@ def _unpacked(cursor: str) -> tuple[bytes, Key]:
         raise BadCursor from error
     raise BadCursor
 
+
+LONGEST_CURSOR: Final = 16_000
+"""Characters; no key of any list is that long, where each character of a text of 1,024 takes six bytes in JSON."""
 
 _MARK: Final = 4  # bytes in front of a cursor
 _PACKED: Final[Mapping[type, tuple[bytes, Packing, bytes]]] = {
@@ -208,7 +218,7 @@ def _tagged(value: Any) -> Any:
 def _untagged(value: Any) -> Any:
     match value:
         case {"u": str(text)}:
-            return UUID(text)
+            return uuid_of(bytes.fromhex(text))
         case {"t": int(micros)}:
             return EPOCH + micros * MICROSECOND
         case None:

@@ -1,12 +1,14 @@
 """Conditions on records, as SQL with values that become parameters of a statement."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+MAX_CACHED: Final = 256
+"""Of the comparisons of keys, and of the slots of conditions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Predicate:
+class Predicate(NamedTuple):
     """A condition: SQL with `{}` in place of each value. `computes`: it works out values, which may be out of range."""
 
     sql: str
@@ -14,11 +16,16 @@ class Predicate:
     computes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """Stands for a value of a condition, the one at this place among the values of a projection."""
 
     place: int
+
+
+@lru_cache(MAX_CACHED)
+def slots_up_to(end: int, count: int) -> tuple[Slot, ...]:
+    """Return the slots of so many places, the last of them in front of `end`."""
+    return tuple(map(Slot, range(end - count, end)))
 
 
 class Values:
@@ -68,5 +75,9 @@ def has_path(column: str, path: str, variables: str) -> Predicate:
 
 def beyond(columns: Sequence[str], key: Sequence[Any], *, descending: bool) -> Predicate:
     """Return the condition that a record comes after a key in the order of these columns, ascending or descending."""
-    places = ", ".join("{}" for _ in columns)
-    return Predicate(f"({', '.join(columns)}) {'<' if descending else '>'} ({places})", tuple(key))
+    return Predicate(_comparison(tuple(columns), "<" if descending else ">"), tuple(key))
+
+
+@lru_cache(MAX_CACHED)
+def _comparison(columns: tuple[str, ...], operator: str) -> str:
+    return f"({', '.join(columns)}) {operator} ({', '.join('{}' for _ in columns)})"

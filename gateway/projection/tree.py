@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from gateway.projection.predicates import Predicate, Slot
+from gateway.projection.predicates import Predicate, Slot, slots_up_to
 
 
 class Format(Enum):
@@ -132,16 +132,25 @@ class Column:
     is_derived: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Packed:
-    """A text of several columns: a prefix, then bytes in base64url without padding. A piece is bytes, or a column's name and how it is packed."""
+    """A text of several columns: a prefix, then bytes in base64url without padding. A piece is bytes, or a column's name and how it is packed.
+
+    Hashed once.
+    """
 
     prefix: str
     pieces: tuple[bytes | tuple[str, Packing], ...]
 
+    def __hash__(self) -> int:
+        return self._hash
 
-@dataclass(frozen=True, slots=True)
-class Order:
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.prefix, self.pieces))
+
+
+class Order(NamedTuple):
     """The order of a list: by columns that together no two records share. An index has the first `indexed` of them in this order."""
 
     columns: tuple[str, ...]
@@ -149,8 +158,7 @@ class Order:
     descending: bool
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """A page of the record's list called `list`: of the records behind `after` and in front of `before` the first `size`, the last if `backward`.
 
     `key` is a record's place in the list as text.
@@ -164,13 +172,6 @@ class Rows:
     size: int
     backward: bool
     key: Packed
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash((self.list, self.filter, self.after, self.before, self.order, self.size, self.backward))
 
     @property
     def direction(self) -> str:
@@ -320,23 +321,25 @@ def replaced(node: Node, changed: Callable[[Any], Any]) -> Node:  # noqa: PLR091
 
 def slotted(given: Any, values: list[Any]) -> Any:
     """Return what may depend on a request with slots in place of the values of conditions, which are added to `values`."""
-    return _revalued(given, lambda own: tuple(_slot(each, values) for each in own))
 
+    def slots(own: tuple[Any, ...]) -> tuple[Slot, ...]:
+        values.extend(own)
+        return slots_up_to(len(values), len(own))
 
-def _slot(value: Any, values: list[Any]) -> Slot:
-    values.append(value)
-    return Slot(len(values) - 1)
+    return _revalued(given, slots)
 
 
 def _revalued(given: Any, made: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> Any:
     match given:
-        case Predicate():
-            return replace(given, values=made(given.values))
+        case Predicate(sql, values, computes):
+            return Predicate(sql, made(values), computes)
+        case Rows():
+            name, filter_, after, before, order, size, backward, key = given
+            filter_ = tuple(_revalued(each, made) for each in filter_)
+            after, before = after and _revalued(after, made), before and _revalued(before, made)
+            return Rows(name, filter_, after, before, order, size, backward, key)
         case tuple():
             return tuple(_revalued(each, made) for each in given)
-        case Rows():
-            filter_, after, before = (_revalued(each, made) for each in (given.filter, given.after, given.before))
-            return replace(given, filter=filter_, after=after, before=before)
     return given
 
 
@@ -393,12 +396,16 @@ class Projection:
         return sum(node.rows.size for node in self.nodes if isinstance(node, Page))
 
 
+_KNOWN: Final = ("raw", "is_text", "is_in_store", "computed", "page_size")
+"""What is equal for all projections of a structure."""
+
+
 class FilledProjection(Projection):
     """A projection of a structure and the values for its slots. Statements look at no more of it; its parts are made where they are evaluated."""
 
     def __init__(self, structure: Projection, values: tuple[Any, ...]) -> None:
-        known = ("raw", "is_text", "is_in_store", "computed", "page_size")
-        vars(self).update({name: getattr(structure, name) for name in known}, structure=(structure, values))
+        known = {name: getattr(structure, name) for name in _KNOWN}
+        vars(self).update(known, structure=(structure, values), _hash=hash((structure, values)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FilledProjection) and self.structure == other.structure

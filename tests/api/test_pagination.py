@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.pagination import Listing
+from gateway.api.pagination import LONGEST_CURSOR, Listing
 from gateway.errors import BadCursor, BadInput, LimitExceeded
 
 TIMES = st.datetimes(timezones=st.just(UTC))
@@ -59,6 +59,8 @@ def test_a_text_that_is_no_cursor_is_refused(text):
     "body",
     [
         b'[{"u":"x"}]',
+        b'[{"u":"00"}]',
+        b'["%b"]' % (b"a" * LONGEST_CURSOR),
         b'[{"t":1e999}]',
         b'[{"t":99999999999999999999}]',
         b"[[1]]",

@@ -84,6 +84,9 @@ class _Texts:
             for each in texts_of(selected)
         ]
 
+    def __bool__(self) -> bool:
+        return bool(self._asked)
+
     def read(self, given: Mapping[str, Any], kind: str, most: int) -> tuple[Asked, int]:
         """Return the texts for these values of the variables, and how many characters they have together. Raises LimitExceeded for too many."""
         asked: dict[tuple[XdmClass, str], tuple[SelectedField, AskedText]] = {}
@@ -107,6 +110,9 @@ class AskedSelectors:
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         self._texts = _Texts(schema, document, operation, partial(_selectors_of, schema))
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
 
     async def parsed(self, given: Mapping[str, Any], config: Configuration) -> dict[str, Selector]:
         """Return the parsed selectors by their texts, for these values of the variables; long ones are parsed in a thread.
@@ -148,6 +154,9 @@ class AskedConditions:
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         self._texts = _Texts(schema, document, operation, lambda asked: conditions_of(asked.field, asked.node))
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
 
     async def checked(self, db: Database, config: Configuration, given: Mapping[str, Any]) -> Conditions:
         """Return the conditions for these values of the variables, as they are now.

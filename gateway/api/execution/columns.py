@@ -71,7 +71,7 @@ class Run:
     def weigh(self, size: int) -> None:
         """Add to the answer. Raises LimitExceeded when it is too large, unless the operation `changes` something."""
         self.size += size
-        if not self.changes:
+        if self.size > self.answer_bytes and not self.changes:
             self.check_size()
 
     @property
@@ -125,6 +125,8 @@ class Completion:
 
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
         """Return as many finished values as were given; None only where the type allows it."""
+        if {*map(type, values)} == {Finished}:
+            return list(map(run.splice, values))
         numbers = [number for number, value in enumerate(values) if not _is_finished(value)]
         if len(numbers) == len(values):
             return self._absorbed(run, await self.complete(run, values, places), places)
@@ -344,11 +346,9 @@ class Selection:
         self._row_size = sum(len(key) + SMALL for key in self._keys)
         self._ready = [(place, column) for place, column in enumerate(columns) if not column.waits]
         self._waiting = [(place, column) for place, column in enumerate(columns) if column.waits]
-
-    @property
-    def waits(self) -> bool:
-        """Whether any of its fields does."""
-        return bool(self._waiting)
+        self.waits = bool(self._waiting)  # whether any of its fields does
+        if len(self._waiting) == 1:  # it waits for nothing that others wait for, too
+            self._ready, self._waiting = self._ready + self._waiting, []
 
     async def finish(self, run: Run, parents: list[Any], places: Places) -> list[Any]:
         """Return the finished object for each parent, FAILED where a field of it has failed that must not be null."""

@@ -95,8 +95,11 @@ class Cost:
 
     def __call__(self, variables: Variables | None, conditions: Conditions = NO_CONDITIONS) -> int:
         """Return the cost in objects, rounded up. The variables may be unchecked values of any type."""
-        costs = {key: condition.expression.cost for key, condition in conditions.items()}
-        return -(-_value(self._amount, Given(variables or {}, costs, {})) // OBJECT)
+        amount = self._amount
+        if not isinstance(amount, int):
+            costs = {key: condition.expression.cost for key, condition in conditions.items()}
+            amount = amount(Given(variables or {}, costs, {}))
+        return -(-amount // OBJECT)
 
 
 def check_cost(cost: int, limits: Limits) -> None:

@@ -37,10 +37,9 @@ from gateway.api.rows import Rows
 Coercion = Callable[[Any], Any]
 """Returns the coerced value, or `Undefined` for one that does not fit."""
 
-_ABSENT: Final = object()
-
 
 class _Variable(NamedTuple):
+    name: str
     signature: GraphQLVariableSignature
     coerce: Coercion
     default: Any
@@ -60,33 +59,33 @@ class Variables:
         self._definitions = operation.variable_definitions or ()
         self._max_errors = max_errors
         self._variables = [_variable(schema, definition) for definition in self._definitions]
-        self._nested = [each.signature.name for each in self._variables if each.holds_many]
+        self._nested = [each.name for each in self._variables if each.holds_many]
 
     def are_many(self, given: Mapping[str, Any]) -> bool:
         """Return whether these values are so many that they are better read in a thread."""
-        return any(map(given.__contains__, self._nested)) and exceed(
+        return not given.keys().isdisjoint(self._nested) and exceed(
             self._schema, self._operation, given, MAX_VALUES_INLINE
         )
 
     def read(self, given: Mapping[str, Any]) -> VariableValues:
         """Return the coerced values of the variables for one request. Raises VariablesRefused, LimitExceeded."""
-        values = VariableValues({}, {})
+        sources, coerced = {}, {}
         for each in self._variables:
-            name = each.signature.name
-            value = given.get(name, _ABSENT)
-            values.sources[name] = VariableValueSource(each.signature, Undefined if value is _ABSENT else value)
-            if value is not _ABSENT:
-                if each.holds_many or (type(value) is list and len(value) > MAX_INPUT_VALUES):
+            name, signature, coerce, default, holds_many = each
+            value = given.get(name, Undefined)  # JSON has no such value
+            sources[name] = VariableValueSource(signature, value)
+            if value is not Undefined:
+                if holds_many or (type(value) is list and len(value) > MAX_INPUT_VALUES):
                     check_values(self._schema, self._operation, given)
-                value = each.coerce(value)
+                value = coerce(value)
                 if value is Undefined:
                     return self._read_slowly(given)
-                values.coerced[name] = value
-            elif each.default is not Undefined:
-                values.coerced[name] = each.default
+                coerced[name] = value
+            elif default is not Undefined:
+                coerced[name] = default
             elif each.is_required:
                 return self._read_slowly(given)
-        return values
+        return VariableValues(sources, coerced)
 
     def _read_slowly(self, given: Mapping[str, Any]) -> VariableValues:
         check_values(self._schema, self._operation, given)
@@ -102,7 +101,8 @@ def _variable(schema: GraphQLSchema, definition: VariableDefinitionNode) -> _Var
     signature = get_variable_signature(schema, definition)
     if isinstance(signature, GraphQLError):
         raise signature  # the document was not validated
-    return _Variable(signature, coercion(signature.type), coerce_default_value(signature), holds_many(signature.type))
+    coerce, default = coercion(signature.type), coerce_default_value(signature)
+    return _Variable(signature.name, signature, coerce, default, holds_many(signature.type))
 
 
 # ------------------------------------------------------------------------------------------------ coercion

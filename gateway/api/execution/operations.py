@@ -3,13 +3,14 @@
 Operations are compiled and run level by level. graphql-core, with the same resolvers, is the reference that they are tested against.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from graphql import GraphQLSchema
 from graphql.execution.values import VariableValues
 
+from gateway.api.conditions import NO_CONDITIONS
 from gateway.api.context import Context
 from gateway.api.execution.compiler import Plan
 from gateway.api.execution.costs import check_cost
@@ -109,14 +110,22 @@ class Operations:
         self._shared_by_rights = WeightedCache[tuple[int, frozenset[Permission]], CoalescedLoaders](MAX_SHARED_LOADERS)
 
     async def run(
-        self, scope: Scope, request: Request, stages: Stages | None = None, *, only_queries: bool = False
+        self,
+        scope: Scope,
+        request: Request,
+        stages: Stages | None = None,
+        *,
+        only_queries: bool = False,
+        otherwise: Callable[[Callable[[], None]], None] | None = None,
     ) -> Response:
         """Run the operation of a request and return the response; note in `stages` how long what took.
 
-        Raises nothing: errors are in the response.
+        `otherwise` gets the function that gives the operation up. Raises nothing: errors are in the response.
         """
         try:
             with self._deadlines.begin() as deadline:
+                if otherwise is not None:
+                    otherwise(deadline.give_up)
                 return await self._run(scope, request, stages or Stages(), only_queries, deadline.due)
         except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer and the operator the error)
             return _refused(error)
@@ -137,9 +146,11 @@ class Operations:
             operation.schema, operation.document, operation.node, given
         ):
             return Response(Outcome.NOT_JSON, {"errors": single_error_entries(BadInput(request.unreadable))})
-        conditions = await operation.conditions.checked(self._db, config, given)
+        conditions = (
+            await operation.conditions.checked(self._db, config, given) if operation.conditions else NO_CONDITIONS
+        )
         check_cost(operation.cost(given, conditions), self._limits)
-        selectors = await operation.selectors.parsed(given, config)
+        selectors = await operation.selectors.parsed(given, config) if operation.selectors else {}
         shared = self._shared(scope, config)
         answer_bytes = self._limits.answer_bytes
         context = Context(
@@ -177,7 +188,9 @@ class Operations:
     async def _run_operation(
         self, document: Document, operation: Prepared, context: Context, given: Mapping[str, Any], stages: Stages
     ) -> Response:
-        variables = await _read(operation, given, context.config)
+        is_many = operation.variables.are_many(given)  # then it takes a while
+        own = (given, context.config)
+        variables = await DOCUMENTS.run(operation.read, *own) if is_many else operation.read(*own)
         plan = operation.kept_plan(variables) or await self._compiled(document, operation, variables, stages)
         stages.begin("execute")
         run = await plan.run(context, variables, self._limits.answer_bytes)
@@ -208,15 +221,6 @@ class Operations:
                 return operation.plan(variables, stages)
         finally:
             self._documents.keep(document)
-
-
-async def _read(operation: Prepared, given: Mapping[str, Any], config: Configuration) -> VariableValues:
-    """Return the values of the variables, with which all preconditions hold; in a thread where they are many.
-
-    Raises VariablesRefused, LimitExceeded, BadInput, Unavailable.
-    """
-    is_many = operation.variables.are_many(given)
-    return await DOCUMENTS.run(operation.read, given, config) if is_many else operation.read(given, config)
 
 
 def _refused(error: Exception) -> Response:

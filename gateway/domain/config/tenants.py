@@ -132,8 +132,9 @@ async def authenticate(db: Database, uses: Sequence[ApiKeyUse]) -> list[ApiKeyOw
 
     One statement reads all, and a second one which tokens are revoked if any is. Equal owners are mostly one cached object.
     """
-    keys, organizations, names = ({use[place] for use in uses} - {None} for place in range(3))
-    tokens = frozenset[bytes]().union(*(use.token_hashes for use in uses))
+    distinct = set(uses)
+    keys, organizations, names = ({use[place] for use in distinct} - {None} for place in range(3))
+    tokens = frozenset[bytes]().union(*(use.token_hashes for use in distinct))
     found: dict[bytes, tuple[Any, ...]] = {}
     for row in await db.rows(AUTHENTICATE, keys, organizations, names, tokens):
         found[row["key_hash"]] = (*found.get(row["key_hash"], ()), row)
@@ -142,7 +143,7 @@ async def authenticate(db: Database, uses: Sequence[ApiKeyUse]) -> list[ApiKeyOw
         revoked = {row["token_hash"] for row in await db.rows(READ_REVOKED, tokens)}
     owners = {
         use: _owner(use, found.get(use.key_hash, ()), is_token_revoked=not revoked.isdisjoint(use.token_hashes))
-        for use in set(uses)
+        for use in distinct
     }
     return [owners[use] for use in uses]
 

@@ -192,7 +192,7 @@ async def _pages(
         yield await _wanted(db, scope, asked.request, page.items)
         if not page.has_next:
             return
-        window = replace(window, after=page.end or (page.items[-1].profile_id,))
+        window = window._replace(after=page.end or (page.items[-1].profile_id,))
 
 
 async def _wanted(db: Database, scope: Scope, request: ExportRequest, profiles: Sequence[Profile]) -> list[Profile]:

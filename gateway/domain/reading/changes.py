@@ -5,7 +5,7 @@ which is the only database that a gateway knows: what a snapshot holds means not
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -133,7 +133,7 @@ async def iterate_changes(
     with db.waiter(Channel.CHANGES) as waiter:
         while True:
             page = await list_changes(db, scope, policy, asked)
-            asked = replace(asked, after=page.end.key)
+            asked = asked._replace(after=page.end.key)
             if page.items:
                 yield page
             if not page.has_next:

@@ -50,7 +50,7 @@ class Condition:
     def at(self, instant: datetime) -> "Condition":
         """Return the condition as it is at an instant."""
         values = at_instant(self.predicate.values, instant)
-        return replace(self, predicate=replace(self.predicate, values=values), instant=instant)
+        return replace(self, predicate=self.predicate._replace(values=values), instant=instant)
 
 
 ConditionKey: TypeAlias = tuple[XdmClass, str]

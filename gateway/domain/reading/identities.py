@@ -100,10 +100,10 @@ def resolve_xids(scope: Scope, config: Configuration, given: Iterable[tuple[str,
 
 
 def _xids(scope: Scope, namespace: Namespace, values: list[str]) -> list[UUID]:
-    sandbox = scope.sandbox
-    if RULES[sandbox.text_rules].first_placeholder(values) is not None:
+    sandbox, rules = scope.sandbox, RULES[scope.sandbox.text_rules]
+    if rules.first_placeholder(values) is not None:
         raise BadInput("A value that names nobody, such as null or guest, is no identity.")
-    normalized = namespace.normalized(sandbox, values)
+    normalized = rules.normalized(namespace.normalization, values)
     if not namespace.are_valid(normalized):
         raise BadInput(next(filter(None, map(namespace.fault, normalized))))
     return list(map(graphs.xids_in(sandbox.secret, namespace.namespace_id), normalized))

@@ -1,6 +1,6 @@
 """The statements that read projections, made once for all that differ in the values of conditions alone: cursors, filters."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -9,6 +9,7 @@ from gateway.domain.reading.conditions import within_range
 from gateway.projection.predicates import Slot, Values
 from gateway.projection.tree import Projection
 from gateway.runtime.cache import WeightedCache
+from gateway.runtime.uuids import uuid_of
 from gateway.storage.database import Reader
 from gateway.storage.queries import Query
 
@@ -16,7 +17,7 @@ MAX_CACHED_SQL_CHARACTERS: Final = 8_000_000
 """Of the statements of one noun."""
 
 
-KINDS: Final = {datetime: "timestamptz", str: "text", UUID: "uuid"}
+KINDS: Final[Mapping[Any, str]] = {datetime: "timestamptz", str: "text", UUID: "uuid", uuid_of: "uuid"}
 """The types of values that may differ among the keys of one statement: those of cursors and of windows of time, with their types in SQL."""
 
 

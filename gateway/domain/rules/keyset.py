@@ -6,7 +6,7 @@ cut in memory (`page_of`); for a long one SQL reads one row more than the page h
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypedDict, TypeVar
 
 from gateway.errors import BadCursor, BadInput, LimitExceeded
@@ -18,8 +18,7 @@ Key = tuple[Any, ...]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """The first `size` items between two keys, the last ones if `backward`. A key that is None bounds nothing."""
 
     size: int = DEFAULT_PAGE_SIZE
@@ -35,7 +34,7 @@ class Window:
     @property
     def mirrored(self) -> "Window":
         """The window that selects these items when the list runs the other way: `after` and `before` change places, and so do its ends."""
-        return replace(self, backward=not self.backward, after=self.before, before=self.after)
+        return Window(self.size, not self.backward, self.before, self.after)
 
     def bounds(self, *types: type) -> Key:
         """Return the values of `after`, then those of `before`; None for each value of a missing key. Raises BadCursor unless they have these types."""

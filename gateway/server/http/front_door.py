@@ -4,7 +4,7 @@ Around it are only the id and the record of each request (`observability.py`) an
 are the routes: the one that most requests are for, at once; the others as Starlette finds them.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -43,21 +43,20 @@ class FrontDoor:
         self._hosts = hosts
         self._find = find
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         headers, path = _read_headers(scope), scope["path"]
         accepted = codings(headers.get("accept-encoding"))
         if headers.get("host") not in self._hosts and path not in FOR_OPERATORS:
-            await error_response(BadInput(OTHER_HOST))(scope, receive, send)
-        elif not any(accepted):
-            await error_response(BadInput(NO_CODING), HTTPStatus.NOT_ACCEPTABLE)(scope, receive, send)
-        elif (route := self._find(path)) is not None:
+            return error_response(BadInput(OTHER_HOST))(scope, receive, send)
+        if not (accepted.gzip or accepted.identity):
+            return error_response(BadInput(NO_CODING), HTTPStatus.NOT_ACCEPTABLE)(scope, receive, send)
+        if (route := self._find(path)) is not None:
             scope["route"], scope["read_headers"] = route, headers
-            await route.app(scope, receive, Compressing(send, accepted))
-        else:
-            await self._app(scope, receive, Compressing(send, accepted))
+            # No cache stores what this route answers, so none has to know that others get it compressed.
+            return route.app(scope, receive, Compressing(send, accepted) if accepted.gzip else send)
+        return self._app(scope, receive, Compressing(send, accepted))
 
 
 def _read_headers(scope: Scope) -> dict[str, str]:

@@ -25,7 +25,7 @@ from gateway.api.execution import operations
 from gateway.api.execution.operations import Outcome
 from gateway.api.execution.stages import Stages
 from gateway.errors import BadInput, GatewayError
-from gateway.runtime.deadlines import Block, Deadlines
+from gateway.runtime.deadlines import Deadlines
 from gateway.server.http.admission import address, body_units
 from gateway.server.http.auth import Caller
 from gateway.server.http.graphql_request import request_of_body, request_of_parameters
@@ -109,10 +109,9 @@ async def _run(
     only_queries = parameters is not None
     confirming = here.callers.confirm(caller)
     try:
-        with Block() as early:
-            confirming.otherwise(early.give_up)
-            request = await request_of_body(body) if parameters is None else request_of_parameters(parameters)
-            answer = await here.operations.run(caller.scope, request, stages, only_queries=True)
+        request = await request_of_body(body) if parameters is None else request_of_parameters(parameters)
+        run = here.operations.run
+        answer = await run(caller.scope, request, stages, only_queries=True, otherwise=confirming.otherwise)
     finally:
         stages.begin("auth")
         try:

@@ -10,7 +10,7 @@ from gateway.api.execution.unreadable import is_readable
 from gateway.errors import BadInput, LimitExceeded
 from gateway.server.http.lenient_json import read_leniently
 
-KINDS: Final = (("variables", dict), ("extensions", dict), ("operationName", str))
+KINDS: Final = {"query": str, "variables": dict, "extensions": dict, "operationName": str}
 MAX_JSON_VALUES: Final = 500_000  # each takes some sixty bytes of memory, up to twenty times its text
 
 
@@ -47,9 +47,9 @@ def _request_of(values: Any) -> Request:
         raise BadInput("The body is an object with `query`, `variables` and `operationName`.")
     if not isinstance(values.get("query"), str):
         raise BadInput("`query` is missing, or not a text.")
-    for name, kind in KINDS:
-        value = values.get(name)
-        if value is not None and not isinstance(value, kind):
+    for name, value in values.items():
+        kind = KINDS.get(name)
+        if kind is not None and value is not None and type(value) is not kind:
             raise BadInput(f"`{name}` is neither null nor {'a text' if kind is str else 'an object'}.")
     return Request(values["query"], values.get("variables"), values.get("operationName") or None)
 
