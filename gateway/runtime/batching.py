@@ -64,6 +64,19 @@ class Coalescer(Generic[K, V]):
             self._loop.call_soon(self._begin)  # after the other callers of this turn of the loop
         return future
 
+    async def value(self, key: K) -> V:
+        """Return the key's value, from a read that begins after this call: the caller's own, without any task, where none runs."""
+        if self._running:
+            return await self.load(key)
+        self._running = 1
+        try:
+            (value,) = await self._read((key,))
+        finally:
+            self._end_read()
+        if isinstance(value, Exception):
+            raise value
+        return value
+
     def drop_unwanted(self) -> None:
         """Cancel the reads all of whose callers have cancelled their futures, and forget the keys of such callers."""
         self._waiting = [(key, future) for key, future in self._waiting if not future.done()]
@@ -101,9 +114,7 @@ class Coalescer(Generic[K, V]):
         except Exception as error:  # noqa: BLE001 (each caller gets it)
             values = [error] * len(callers)
         finally:
-            self._running -= 1
-            if self._waiting:
-                self._begin()
+            self._end_read()
         for (_, future), value in zip(callers, values, strict=True):
             if future.done():
                 continue  # its caller has given up
@@ -112,6 +123,11 @@ class Coalescer(Generic[K, V]):
             else:
                 future.set_result(value)
         self._drop_done()
+
+    def _end_read(self) -> None:
+        self._running -= 1
+        if self._waiting:
+            self._begin()
 
     def _expire(self) -> None:
         """Raise Timeout for callers that have waited for too long, and set the timer for the next one."""

@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import Any
 
 from gateway.errors import DatabaseRefused, Unavailable
-from gateway.runtime.deadlines import Deadlines
 from gateway.storage.faults import DRIVER, leaves_sound, opening_failed, translated
 from gateway.storage.shares import Shares
 from gateway.telemetry import ConnectionRefused, observe
@@ -32,8 +31,7 @@ class Pool:
         """`connect` opens a connection; `seconds` is the longest wait for a free one."""
         self._connect = connect
         self._size = size
-        self._deadlines = Deadlines(seconds)
-        self._turns = asyncio.Semaphore(size)
+        self._turns = Shares(size, seconds)
         self._shares = Shares(max(1, size - quarter_of(size)), seconds)
         self._idle = deque[tuple[float, Any]]()  # since when, and what; in this order
         self._ending = set[asyncio.Task[None]]()
@@ -50,6 +48,18 @@ class Pool:
         """Add a connection that is open already to the idle ones."""
         self._idle.append((monotonic(), connection))
 
+    def take_idle(self, of: Hashable = None) -> Any | None:
+        """Take a connection as `take` does, if that needs no waiting; None if it does."""
+        if self._is_closed or not (of is None or self._shares.enter_at_once(of)):
+            return None
+        if self._turns.enter_at_once():
+            if (connection := self._newest()) is not None:
+                return connection
+            self._turns.leave()
+        if of is not None:
+            self._shares.leave(of)
+        return None
+
     async def take(self, of: Hashable = None) -> Any:
         """Take a connection outside any transaction, until it is given back. No share has all of them. Raises Unavailable, Timeout."""
         if self._is_closed:
@@ -64,15 +74,11 @@ class Pool:
             raise
 
     async def _take(self) -> Any:
-        if self._turns.locked():
-            with self._deadlines.begin():
-                await self._turns.acquire()
-        else:
-            await self._turns.acquire()
+        await self._turns.enter()
         try:
             return self._newest() or await self._connect()
         except BaseException:
-            self._turns.release()
+            self._turns.leave()
             raise
 
     def give(self, connection: Any, of: Hashable = None, *, is_sound: bool) -> None:
@@ -81,7 +87,7 @@ class Pool:
             self._shares.leave(of)
         if is_sound and not connection.is_in_transaction():
             self.keep(connection)
-            self._turns.release()
+            self._turns.leave()
         else:
             task = asyncio.create_task(self._end(connection))
             self._ending.add(task)
@@ -93,14 +99,20 @@ class Pool:
             return
         self._is_closed = True
         for _ in range(self._size):
-            await self._turns.acquire()
+            await self._given_back()
         await asyncio.gather(*(_close(connection) for _, connection in self._idle))
+
+    async def _given_back(self) -> None:
+        """Wait for a connection to be given back, however long that takes."""
+        while True:
+            with suppress(TimeoutError):
+                return await self._turns.enter()
 
     async def _end(self, connection: Any) -> None:
         try:
             await _close(connection)
         finally:
-            self._turns.release()
+            self._turns.leave()
 
     def _newest(self) -> Any | None:
         """Return the connection that was given back last, so that connections which only a burst needed grow old and end."""
@@ -123,15 +135,18 @@ class Loan:
         self._of = of
 
     async def __aenter__(self) -> Any:
+        self._connection: Any = self._pool.take_idle(self._of) or await self._taken()
+        return self._connection
+
+    async def _taken(self) -> Any:
         try:
-            self._connection = await self._pool.take(self._of)
+            return await self._pool.take(self._of)
         except DRIVER as error:
             reason = opening_failed(error)
             if isinstance(reason, DatabaseRefused):
                 observe(ConnectionRefused(reason.message))
                 raise Unavailable("The database refuses the gateway, which only its operator can mend.") from error
             raise translated(error, is_closed=True) from error
-        return self._connection
 
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None

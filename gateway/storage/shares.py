@@ -29,11 +29,17 @@ class Shares:
         finally:
             self.leave(key)
 
-    async def enter(self, key: Hashable) -> None:
-        """Take a place; `leave` gives it back. Raises TimeoutError."""
+    def enter_at_once(self, key: Hashable = EVERYBODY) -> bool:
+        """Take a place if there is one, as `enter` does, and return whether there was."""
         held = self._held.get(key, 0)
-        if held < self._count:
-            self._held[key] = held + 1
+        if held >= self._count:
+            return False
+        self._held[key] = held + 1
+        return True
+
+    async def enter(self, key: Hashable = EVERYBODY) -> None:
+        """Take a place; `leave` gives it back. Raises TimeoutError."""
+        if self.enter_at_once(key):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(turn)
@@ -45,7 +51,7 @@ class Shares:
                 self.leave(key)  # the place was given in the same moment
             raise
 
-    def leave(self, key: Hashable) -> None:
+    def leave(self, key: Hashable = EVERYBODY) -> None:
         """Give a place back, to the caller that has waited for longest if there is one."""
         waiting = self._waiting.get(key)
         while waiting:

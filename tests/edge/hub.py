@@ -124,8 +124,8 @@ async def looked_up(hub, *identities, name="names"):
     if name not in served:
         return [None for _ in identities]
     keys = [key for key, _, _ in await hub.keys(*identities)]
-    rows = await projections.look_up(hub.edge, sandbox_id, served[name], None, keys)
-    return [None if row["profile"] is None else orjson.loads(row["profile"]) for row in rows]
+    held = (await projections.look_up(hub.edge, sandbox_id, served[name], None, keys)).held
+    return [orjson.loads(held[key].profile) if held.get(key) else None for key in keys]
 
 
 async def want(hub, configuration, *identities):

@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 from asgi import ask
-from edge.deliveries import SIGNING, delivery, email_key, fill, headers, projection, served
+from edge.deliveries import SIGNING, delivery, email_key, fill, headers, open_sandbox, projection, served
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from signed import signed
@@ -236,3 +236,63 @@ async def test_one_lookup_runs_one_statement_once_its_caller_is_known(edge, stat
         with statements() as ran:
             await http.get("/projections/shop/Email/ana@example.com")
         assert ran == ["edge.projections.look_up"]
+
+
+async def test_lookups_of_one_moment_share_statements_and_each_gets_its_own_answer(edge, store, statements):
+    async with delivery(store) as tx:
+        await projections.set_absent(tx, 1, ANA.configuration_id, 1, [email_key("absent@example.com")])
+        await sandboxes.note_cursor(tx, 1, "cursor")
+    asked = ["ana", "ben", "absent", "ana", "ben"] * 8
+    async with client(edge) as http:
+        await http.get("/projections/shop/Email/ana@example.com")
+        with statements() as ran:
+            paths = [f"/projections/shop/Email/{who}@example.com" for who in asked]
+            answers = await asyncio.gather(*map(http.get, paths))
+    assert set(ran) == {"edge.projections.look_up"}
+    assert len(ran) < len(asked) / 4
+    etags = {"ana": f'"{ANA.etag}-2"', "ben": f'"{BEN.etag}-gzip"', "absent": None}
+    assert [each.headers.get("etag") for each in answers] == [etags[who] for who in asked]
+    assert [each.status_code for each in answers] == [404 if who == "absent" else 200 for who in asked]
+
+
+async def test_what_is_delivered_of_one_configuration_or_of_keys_leaves_the_other_configurations_served(edge, store):
+    cart = projection(1, ["ana@example.com"], number=2)
+    async with delivery(store) as tx:
+        await projections.deliver(tx, 1, [cart])
+    deliveries = (
+        lambda tx: configurations.switch(tx, 1, served(2, name="cart", policy="PROACTIVE")),
+        lambda tx: configurations.switch(tx, 1, served(3, name="third")),
+        lambda tx: configurations.stop_serving(tx, 1, served(3).configuration_id),
+        lambda tx: sandboxes.deliver_sandbox(tx, open_sandbox(digest="second")),
+    )
+    async with client(edge) as http:
+        for deliver in deliveries:
+            for name in ("shop", "cart"):
+                assert (await http.get(f"/projections/{name}/Email/ana@example.com")).status_code == 200
+            async with delivery(store) as tx:
+                await deliver(tx)
+            for name in ("cart", "shop"):
+                assert (await http.get(f"/projections/{name}/Email/ana@example.com")).status_code == 200
+        async with delivery(store) as tx:
+            await sandboxes.deliver_sandbox(tx, open_sandbox(api_keys=[], digest="third"))
+        assert (await http.get("/projections/shop/Email/ana@example.com")).status_code == 401
+
+
+async def test_a_lookup_that_begins_once_a_delivery_is_acknowledged_gets_what_it_brought_though_others_are_under_way(
+    edge, store
+):
+    path = "/projections/shop/Email/ana@example.com"
+    async with client(edge) as http:
+        await http.get(path)
+        for number in range(20):
+            before = [asyncio.ensure_future(http.get(path)) for _ in range(10)]
+            await asyncio.sleep(0)
+            name = f'{{"name":"{number}"}}'
+            async with delivery(store) as tx:
+                await projections.deliver(tx, 1, [projection(1, ["ana@example.com"], name)])
+            after = await asyncio.gather(*(http.get(path) for _ in range(10)))
+            assert {each.json()["profile"]["name"] for each in after} == {f"{number}"}
+            await asyncio.gather(*before)
+        async with delivery(store) as tx:
+            await projections.remove(tx, 1, [ANA.person], erased=True)
+        assert {each.status_code for each in await asyncio.gather(*(http.get(path) for _ in range(10)))} == {404}

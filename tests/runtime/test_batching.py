@@ -99,3 +99,20 @@ async def test_a_caller_that_waits_for_too_long_gets_a_timeout_and_the_next_are_
     store.gate.set()
     assert await shared.load(3) == 3
     assert store.reads == [[1], [2, 3]]
+
+
+async def test_a_key_that_is_asked_for_alone_is_read_at_once_and_those_that_come_meanwhile_by_the_next_read():
+    store = Store()
+    shared = Coalescer(store.read, at_once=1)
+    alone, *together = [asyncio.ensure_future(shared.value(number)) for number in (1, 2, -3, 4)]
+    await turns()
+    assert store.reads == [[1]]
+    alone.cancel()
+    await turns()
+    assert store.reads == [[1], [2, -3, 4]]
+    store.gate.set()
+    good, bad, also_good = await asyncio.gather(*together, return_exceptions=True)
+    assert (good, also_good, repr(bad)) == (2, 4, "ValueError(-3)")
+    with pytest.raises(ValueError, match="-5"):
+        await shared.value(-5)
+    assert await shared.value(6) == 6

@@ -4,11 +4,10 @@ A delivery replaces: whatever it says of a person holds, and what the edge had o
 come in any order for different people.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from gateway.runtime.uuids import NIL
@@ -27,6 +26,8 @@ FORGET_WANTED = query("projections.forget_wanted", EDGE)
 WITHDRAW = query("projections.withdraw", EDGE)
 DROP_PROJECTIONS = query("projections.drop_projections", EDGE)
 LOOK_UP = query("projections.look_up", EDGE)
+LOOK_UP_ONE = LOOK_UP.filled(asked=part("projections.one", EDGE))
+LOOK_UP_MANY = LOOK_UP.filled(asked=part("projections.many", EDGE))
 FIND_HELD_PEOPLE = query("projections.find_held_people", EDGE)
 FIND_HELD_IDENTITIES = query("projections.find_held_identities", EDGE)
 LIST_DUE = query("projections.list_due", EDGE)
@@ -64,6 +65,39 @@ class Held:
 
     people: frozenset[UUID]
     identities: frozenset[UUID]
+
+
+class Found(NamedTuple):
+    """A projection as it is served: `profile` and each of `events`, newest first, are finished JSON. `etag`, without quotes, is of both.
+
+    `age` is since how many seconds the hub may know better.
+    """
+
+    profile: str
+    events: Sequence[str]
+    projected_at: str
+    etag: str
+    age: int
+
+    @property
+    def text(self) -> str:
+        """Its JSON, without the braces around."""
+        return f'"profile":{self.profile},"events":[{",".join(self.events)}],"projectedAt":"{self.projected_at}"'
+
+    @property
+    def size(self) -> int:
+        """How many characters its profile and events have."""
+        return len(self.profile) + sum(map(len, self.events))
+
+
+class LookedUp(NamedTuple):
+    """What a look-up finds: the version of the sandbox's settings that it ran under, and what is held of each identity.
+
+    None stands where nobody has the identity; an identity is missing if nothing is known of it.
+    """
+
+    settings_version: int
+    held: Mapping[UUID, Found | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +177,26 @@ async def drop_projections(
 
 async def look_up(
     db: Database, sandbox_id: int, configuration_id: UUID, since: datetime | None, identities: Sequence[UUID]
-) -> list[Any]:
-    """Look up the projections of identities in the edition that is served, in order; none once the edge does not serve the configuration.
+) -> LookedUp | None:
+    """Look up identities in the edition that is served, without events of before `since`; None if the edge does not serve the configuration."""
+    if len(identities) == 1:
+        rows = await db.rows(LOOK_UP_ONE, sandbox_id, configuration_id, since, identities[0])
+    else:
+        rows = await db.rows(LOOK_UP_MANY, sandbox_id, configuration_id, since, identities)
+    if not rows:
+        return None
+    held = {row["identity"]: _found(row, since) for row in rows if row["profile"] is not None or row["is_absent"]}
+    return LookedUp(rows[0]["settings_version"], held)
 
-    Events of before `since` are left out. Each row has `settings_version` of the sandbox; `heard_age`, `confirmed_age` and `delivered_age` in seconds;
-    whether the identity `is_absent`; and `etag`, `projected_at` as text, `profile`, `events`, the number of `delivered_events`. Null is what there is not.
-    """
-    rows = await db.rows(LOOK_UP, sandbox_id, configuration_id, since, identities)
-    return sorted(rows, key=itemgetter("place")) if len(rows) > 1 else rows
+
+def _found(row: Any, since: datetime | None) -> Found | None:
+    _, _, _, age, etag, projected_at, profile, events, event_times = row
+    if profile is None:
+        return None
+    if since and event_times:
+        count = sum(at >= since for at in event_times)
+        etag, events = f"{etag}-{count}", events[:count]
+    return Found(profile, events, projected_at, etag, max(int(age), 0))
 
 
 async def find_held(

@@ -15,6 +15,7 @@ REPLACE_API_KEYS = query("sandboxes.replace_api_keys", EDGE)
 REPLACE_SIGNING_KEYS = query("sandboxes.replace_signing_keys", EDGE)
 REPLACE_REVOCATIONS = query("sandboxes.replace_revocations", EDGE)
 LIST = query("sandboxes.list_sandboxes", EDGE)
+IS_HEARD = query("sandboxes.is_heard", EDGE)
 READ_SETTINGS = query("sandboxes.read_settings", EDGE)
 NOTE_CURSOR = query("sandboxes.note_cursor", EDGE)
 CONFIRM = query("sandboxes.confirm", EDGE)
@@ -127,6 +128,11 @@ async def deliver_sandbox(tx: Session, sandbox: DeliveredSandbox) -> None:
 async def list_sandboxes(db: Database) -> list[ReceivedSandbox]:
     """List the sandboxes that an edge has, by id."""
     return [ReceivedSandbox(**row) for row in await db.rows(LIST)]
+
+
+async def is_heard(db: Database, sandbox_id: int, seconds: float) -> bool:
+    """Return whether a hub has delivered changes of people, or that there are none, within so many seconds."""
+    return bool(await db.value(IS_HEARD, sandbox_id, seconds))
 
 
 async def read_settings(db: Database, sandbox_id: int) -> ReceivedSettings | None:

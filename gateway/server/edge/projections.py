@@ -12,9 +12,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.api.execution.errors import single_error_entries
+from gateway.domain.edges.projections import Found
 from gateway.errors import BadInput, GatewayError, LimitExceeded
 from gateway.runtime.deadlines import Deadlines
-from gateway.server.edge.lookups import MAX_IDENTITIES, Found, Identity, Result
+from gateway.server.edge.lookups import MAX_IDENTITIES, Identity, Result
 from gateway.server.edge.services import EdgeServices
 from gateway.server.http.admission import address, body_units
 from gateway.server.http.compression import PACKED

@@ -6,17 +6,17 @@ Each look-up tells the version of the settings that it ran under, so that a proc
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from math import inf
 from uuid import UUID
 
 from gateway.domain.config.tenants import ApiKeyUse
 from gateway.domain.edges.configurations import ServedConfiguration
 from gateway.domain.edges.sandboxes import DeliveredSigningKey, ReceivedSettings, list_sandboxes, read_settings
-from gateway.domain.rules.durations import Duration, parse_duration
+from gateway.domain.rules.durations import parse_duration
 from gateway.domain.rules.graphs import xids_in
 from gateway.domain.rules.normalization import RULES, IdentityNormalization
 from gateway.domain.rules.scope import Organization
+from gateway.server.edge.reads import ProjectionReads
 from gateway.storage.database import Database
 
 REACTIVE = "REACTIVE"
@@ -33,17 +33,13 @@ class EdgeNamespace:
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfiguration:
-    """A configuration as it is served. `ttl` is in seconds; events that are older than `within` are left out, None: none is."""
+    """A configuration as it is served, and how its projections are read. `ttl` is in seconds."""
 
     configuration_id: UUID
     name: str
     is_reactive: bool
     ttl: int
-    within: Duration | None
-
-    def since(self, at: datetime) -> datetime | None:
-        """Return the time of the oldest event that is served at an instant, None where any is."""
-        return self.within.before(at) if self.within else None
+    reads: ProjectionReads
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,38 +120,37 @@ class Received:
             settings = {key: self._settings[key] for key, version in fresh.items() if known.get(key) == version}
             for key in fresh.keys() - settings.keys():
                 if (received := await read_settings(self._db, key)) is not None:
-                    settings[key] = _settings_of(received)
+                    settings[key] = self._settings_of(received)
             self._settings = settings
             self.signing_keys = {one.key_id: one.public_key for each in settings.values() for one in each.signing_keys}
             return True
 
+    def _settings_of(self, received: ReceivedSettings) -> SandboxSettings:
+        sandbox = received.sandbox
+        forms = RULES[sandbox.text_rules].forms
+        return SandboxSettings(
+            sandbox.sandbox_id,
+            received.version,
+            Organization(sandbox.organization_id, "", ""),
+            sandbox.name,
+            sandbox.is_default,
+            {
+                each.code: EdgeNamespace(
+                    each.namespace_id,
+                    forms[IdentityNormalization(each.normalization)],
+                    xids_in(sandbox.key, each.namespace_id),
+                )
+                for each in sandbox.namespaces
+            },
+            {each.name: self._configuration(sandbox.sandbox_id, each) for each in received.configurations},
+            {each.key_hash: each.expires_at.timestamp() if each.expires_at else inf for each in sandbox.api_keys},
+            tuple(sandbox.signing_keys),
+            frozenset(each.token_hash for each in sandbox.revocations),
+        )
 
-def _settings_of(received: ReceivedSettings) -> SandboxSettings:
-    sandbox = received.sandbox
-    forms = RULES[sandbox.text_rules].forms
-    return SandboxSettings(
-        sandbox.sandbox_id,
-        received.version,
-        Organization(sandbox.organization_id, "", ""),
-        sandbox.name,
-        sandbox.is_default,
-        {
-            each.code: EdgeNamespace(
-                each.namespace_id,
-                forms[IdentityNormalization(each.normalization)],
-                xids_in(sandbox.key, each.namespace_id),
-            )
-            for each in sandbox.namespaces
-        },
-        {each.name: _configuration(each) for each in received.configurations},
-        {each.key_hash: each.expires_at.timestamp() if each.expires_at else inf for each in sandbox.api_keys},
-        tuple(sandbox.signing_keys),
-        frozenset(each.token_hash for each in sandbox.revocations),
-    )
-
-
-def _configuration(served: ServedConfiguration) -> EdgeConfiguration:
-    within = parse_duration(served.events_within) if served.events_within else None
-    return EdgeConfiguration(
-        served.configuration_id, served.name, served.replication_policy == REACTIVE, served.ttl, within
-    )
+    def _configuration(self, sandbox_id: int, served: ServedConfiguration) -> EdgeConfiguration:
+        within = parse_duration(served.events_within) if served.events_within else None
+        reads = ProjectionReads(self._db, sandbox_id, served.configuration_id, within)
+        return EdgeConfiguration(
+            served.configuration_id, served.name, served.replication_policy == REACTIVE, served.ttl, reads
+        )

@@ -9,8 +9,9 @@ import strawberry
 from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 
+from gateway.domain.edges.projections import Found
 from gateway.errors import GatewayError, LimitExceeded, NotFound
-from gateway.server.edge.lookups import MAX_IDENTITIES, Found, Identity, Lookups, Result
+from gateway.server.edge.lookups import MAX_IDENTITIES, Identity, Lookups, Result
 from gateway.server.http.admission import Tenant
 
 MAX_LOOKUPS: Final = 20

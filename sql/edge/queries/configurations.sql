@@ -1,22 +1,31 @@
 -- Which edition of each projection configuration an edge serves.
 
--- name: switch(sandbox_id, configuration_id, edition, name, replication_policy, ttl, events_within) -> none
--- Serve another edition of a configuration, or serve it for the first time.
-with noticed as (
+-- part: noticed
+-- Another version of the settings of a sandbox, of which one configuration is written by the statement itself.
+noticed as (
   update edge.sandbox
      set settings_version = pg_current_xact_id()::text::bigint
    where sandbox_id = $1
-), filled as (
+), noticed_by_others as (
+  update edge.configuration
+     set settings_version = pg_current_xact_id()::text::bigint
+   where sandbox_id = $1
+     and configuration_id <> $2
+)
+
+-- name: switch(sandbox_id, configuration_id, edition, name, replication_policy, ttl, events_within) -> none
+-- Serve another edition of a configuration, or serve it for the first time.
+with {noticed}, filled as (
   delete from edge.fill
    where sandbox_id = $1
      and configuration_id = $2
      and edition = $3
 )
-insert into edge.configuration (sandbox_id, configuration_id, edition, name, replication_policy, ttl, events_within)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into edge.configuration (sandbox_id, configuration_id, edition, name, replication_policy, ttl, events_within, settings_version)
+values ($1, $2, $3, $4, $5, $6, $7, pg_current_xact_id()::text::bigint)
 on conflict (sandbox_id, configuration_id) do update
    set edition = excluded.edition, name = excluded.name, replication_policy = excluded.replication_policy, ttl = excluded.ttl,
-       events_within = excluded.events_within, confirmed_at = null;
+       events_within = excluded.events_within, settings_version = excluded.settings_version, confirmed_at = null;
 
 -- name: keep_erased(sandbox_id, configuration_id, edition) -> none
 -- Keep in an edition what was erased while another one is served.
@@ -32,11 +41,7 @@ on conflict do nothing;
 
 -- name: stop_serving(sandbox_id, configuration_id) -> none
 -- Serve a configuration no longer.
-with noticed as (
-  update edge.sandbox
-     set settings_version = pg_current_xact_id()::text::bigint
-   where sandbox_id = $1
-)
+with {noticed}
 delete from edge.configuration
  where sandbox_id = $1
    and configuration_id = $2;

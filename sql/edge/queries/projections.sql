@@ -120,25 +120,28 @@ with projections as (
 )
 select (select count(*) from projections) + (select count(*) from identities);
 
--- name: look_up(sandbox_id, configuration_id, since, identities) -> rows
--- The projection of each identity, by its place, without events of before `since`, null for all; nulls where there is none. With it the version of
--- the sandbox's settings, and how many seconds ago the hub was heard, the edition confirmed and the projection delivered. Walks primary keys.
-select asked.place, s.settings_version,
-       date_part('epoch', now() - s.heard_at) as heard_age,
-       date_part('epoch', now() - c.confirmed_at) as confirmed_age,
-       date_part('epoch', now() - p.delivered_at) as delivered_age,
-       i.absent_until > now() as is_absent,
-       p.etag, to_char(p.projected_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as projected_at, p.profile, cardinality(p.events) as delivered_events,
-       case when $3::timestamptz is null or p.event_times[cardinality(p.event_times)] >= $3 then p.events
-            else p.events[1:(select count(*) from unnest(p.event_times) as times (at) where at >= $3)] end as events
-  from edge.sandbox s
-  join edge.configuration c on c.sandbox_id = $1 and c.configuration_id = $2
- cross join unnest($4::uuid[]) with ordinality as asked (identity, place)
+-- part: one
+-- The identity that is looked up.
+= $4
+
+-- part: many
+-- The identities that are looked up.
+= any ($4::uuid[])
+
+-- name: look_up(sandbox_id, configuration_id, since, asked) -> rows
+-- What is known of each identity, nulls in the one row where it is nothing of any. Each row tells the version of the sandbox's settings, too, and
+-- since how many seconds the hub may know better; `event_times` only if there are events of before `since`. Walks primary keys.
+select c.settings_version, i.identity, i.absent_until > now() as is_absent,
+       date_part('epoch', now() - case c.replication_policy when 'REACTIVE' then p.delivered_at else greatest(p.delivered_at, c.confirmed_at) end) as age,
+       p.etag, to_char(p.projected_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as projected_at, p.profile, p.events,
+       case when p.event_times[cardinality(p.event_times)] < $3 then p.event_times end as event_times
+  from edge.configuration c
   left join edge.identity i
-    on i.sandbox_id = $1 and i.identity = asked.identity and i.configuration_id = $2 and i.edition = c.edition
+    on i.sandbox_id = $1 and i.identity {asked} and i.configuration_id = $2 and i.edition = c.edition
   left join edge.projection p
     on p.sandbox_id = $1 and p.person = i.person and p.configuration_id = $2 and p.edition = c.edition
- where s.sandbox_id = $1;
+ where c.sandbox_id = $1
+   and c.configuration_id = $2;
 
 -- name: find_held_people(sandbox_id, configuration_id, edition, people) -> rows
 -- Which of these people an edition has. Walks projection_pkey.

@@ -2,6 +2,11 @@
 
 -- name: put_sandbox(sandbox_id, organization_id, name, is_default, key, text_rules, digest) -> none
 -- Store a sandbox, or what changed of it.
+with noticed as (
+  update edge.configuration
+     set settings_version = pg_current_xact_id()::text::bigint
+   where sandbox_id = $1
+)
 insert into edge.sandbox (sandbox_id, organization_id, name, is_default, key, text_rules, digest, settings_version)
 values ($1, $2, $3, $4, $5, $6, $7, pg_current_xact_id()::text::bigint)
 on conflict (sandbox_id) do update
@@ -61,6 +66,12 @@ on conflict (sandbox_id, token_hash) do update
 select sandbox_id, organization_id, name, is_default, settings_version, digest, cursor, heard_at
   from edge.sandbox
  order by sandbox_id;
+
+-- name: is_heard(sandbox_id, seconds) -> value
+-- Whether the hub was heard within so many seconds; null for a sandbox that is not here, or of which it was not yet.
+select heard_at > now() - make_interval(secs => $2::float8)
+  from edge.sandbox
+ where sandbox_id = $1;
 
 -- name: read_settings(sandbox_id) -> row
 -- Read a sandbox with all that is known of it but people, as one row. Walks primary keys.

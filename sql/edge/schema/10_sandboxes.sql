@@ -51,6 +51,7 @@ create table edge.configuration (
   ttl                integer not null,                                            -- seconds
   events_within      text,                                                        -- ISO duration; null: events do not grow too old
   confirmed_at       timestamptz,                                                 -- what the hub had committed up to then is served; null: not known
+  settings_version   bigint not null,                                             -- that of the sandbox: look-ups read this row alone
   primary key (sandbox_id, configuration_id)
 );
 
