@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -40,6 +41,7 @@ from gateway.domain.operations import (
     export_retention,
     export_rows,
     export_spool,
+    export_subjects,
     ingest_error_retention,
     kept_values,
     partial_retention,
@@ -53,7 +55,7 @@ from gateway.domain.operations.batch_removal import abort_batch, delete_batch, r
 from gateway.domain.operations.dataset_removal import delete_dataset
 from gateway.domain.operations.erasure import DeleteScope, delete_profiles
 from gateway.domain.operations.export_files import MANIFEST
-from gateway.domain.operations.export_jobs import ExportEvents, ExportRequest, create_export_job
+from gateway.domain.operations.export_jobs import ExportEvents, ExportFormat, ExportRequest, create_export_job
 from gateway.domain.reading import kept_values as reading_kept_values
 from gateway.domain.reading.conditions import check_condition
 from gateway.domain.reading.search import Search, find_profiles
@@ -121,7 +123,7 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
 
 NEWEST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
 OTHER = PolicySettings("Other", IdentityGraphType.PDG, NEWEST, is_default=True)
-ANA, BOB, CARL = [("Email", f"{name}@example.com") for name in ("ana", "bob", "carl")]
+ANA, BOB, CARL, DORA = [("Email", f"{name}@example.com") for name in ("ana", "bob", "carl", "dora")]
 DEVICES = [("ECID", str(n) * 38) for n in range(1, 6)]
 PHONE = ("Phone", "+1")
 SECRET = b"s" * 32
@@ -150,6 +152,7 @@ SMALL = [
     (export_spool, "ROWS_PER_PIECE", 4),
     (export_files, "ROWS_PER_FILE", 2),
     *((export_rows, name, 2) for name in ("ROWS_PER_READ", "IDENTITIES_PER_READ")),
+    (export_subjects, "ROWS_PER_READ", 2),
     (export_retention, "FILES_PER_PIECE", 2),
 ]
 
@@ -247,7 +250,11 @@ async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:
     if kind is JobKind.REGROUP_IDENTITIES:
         return await update_identity_settings(db, scope, [NamespaceRule("Email", is_unique=True)])
     if kind is JobKind.EXPORT_PROFILES:
-        await _export(world)
+        await _export(world, empty_profiles=True, events=ExportEvents())
+        await world.records(
+            record(DORA, unknown="x")
+        )  # whom the other export, which may be anywhere then, does not hold
+        await _export(world, subject=await world.xid(*DORA), format=ExportFormat.JSONL)
         return await db.rows(WAIT)  # nobody is to do it with those that are done below
     if kind is JobKind.ABORT_BATCH:
         return await abort_batch(db, scope, batch_id)
@@ -264,11 +271,11 @@ async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:
     raise AssertionError(f"Say here what starts {kind}, and above where it commits.")
 
 
-async def _export(world: World) -> object:
-    """Ask for people and events in files."""
+async def _export(world: World, **wanted: Any) -> object:
+    """Ask for an export."""
     config = await world.config()
     policy, locations = config.default_policy, locations_of(Settings(data_dir=DATA_DIR))
-    request = ExportRequest(policy.policy_id, policy.version, empty_profiles=True, events=ExportEvents())
+    request = ExportRequest(policy.policy_id, policy.version, **wanted)
     return await create_export_job(world.db, world.scope, config, request, locations)
 
 
@@ -284,7 +291,7 @@ async def _prepare(world: World, batch_id: UUID, kind: JobKind) -> None:
         config = await world.config()
         await search_indexes.create_search_index(db, scope, config, config.default_policy, "homeAddress.city")
     if kind is JobKind.EXPIRE_EXPORTS:
-        await _export(world)
+        await _export(world, empty_profiles=True, events=ExportEvents())
         await worked(db, [JobKind.EXPORT_PROFILES])
     if kind is JobKind.BACKFILL_PROJECTION:
         await world.project("names", "person.name")
@@ -364,19 +371,8 @@ OTHERWISE = {
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00")
 ITS_OWN = (
-    "sandbox_id",
-    "config_version",
-    "position",
-    "tx",
-    "seq",
-    "entry_id",
-    "correlation_id",
-    "lease",
-    "attempt",
-    "attempts",
-    "due_at",
-    "claimed_at",
-    "folder",
+    *("sandbox_id", "config_version", "position", "tx", "seq", "entry_id", "correlation_id", "folder"),
+    *("lease", "attempt", "attempts", "due_at", "claimed_at"),
 )
 """Columns that differ between copies, or with the attempts of a job; and others of some tables, below."""
 NAMES = {"sandbox": ("name",)}

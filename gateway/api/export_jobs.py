@@ -9,6 +9,7 @@ import strawberry
 
 from gateway.api.changes import listing as changes_listing
 from gateway.api.context import Context, Info, attribute, itself, plain, resolved_by
+from gateway.api.identities import IdentityInput, IdentityRef, IdentityRefType, mutated_xid
 from gateway.api.ids import global_id, input_id
 from gateway.api.jobs import CancelInput, JobOrderInput, OrderBy
 from gateway.api.mutations import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
@@ -67,17 +68,17 @@ class ExportFileType:
     url: str = resolved_by(
         _url, "Where the gateway gives it to whoever sends the headers of any request; `Range` is answered, too."
     )
-    rows: Long = plain("How many people or events it has; 0 for the manifest.")
+    rows: Long = plain("How many people or events it has, or rows about one person; 0 for the manifest.")
     bytes: Long = plain("How many bytes it has.")
     sha256: str = plain("The SHA-256 of its bytes, in hexadecimal digits.")
 
 
 def _profiles(export: strawberry.Parent[ExportJob]) -> int:
-    return export.state.profiles if export.state else 0
+    return export.state.profiles_exported if export.state else 0
 
 
 def _events(export: strawberry.Parent[ExportJob]) -> int:
-    return export.state.events if export.state else 0
+    return export.state.events_exported if export.state else 0
 
 
 def _by_namespace(export: strawberry.Parent[ExportJob]) -> dict[str, int]:
@@ -106,6 +107,16 @@ def _filter(export: strawberry.Parent[ExportJob]) -> ExportRequest | None:
     return asked if has_any else None
 
 
+async def _subject(export: strawberry.Parent[ExportJob], info: Info) -> IdentityRef | None:
+    xid = export.request.subject
+    if xid is None:
+        return None
+    found = await info.context.loaders.identity_by_xid.load(xid)
+    if found is None or found.is_erased:
+        return IdentityRef(xid)
+    return IdentityRef(xid, info.context.config.namespaces[found.namespace_id].code, found.value)
+
+
 def _location(export: strawberry.Parent[ExportJob], info: Info) -> str:
     return info.context.locations.folder_of(info.context.scope, export.job_id, export.request.location)
 
@@ -126,7 +137,7 @@ def _expires_at(export: strawberry.Parent[ExportJob]) -> datetime | None:
 
 @strawberry.type(
     name="ExportJob",
-    description="Profiles, and events if they are wanted, that are written to files as they were at one instant. It is finished however often it is interrupted.",
+    description="Profiles, and events if they are wanted, or everything that is stored about one person, written to files as they were at one instant. It is finished however often it is interrupted.",
 )
 class ExportJobNode(Node):
     domain = ExportJob
@@ -143,10 +154,14 @@ class ExportJobNode(Node):
     )
     filter: ExportFilterType | None = resolved_by(_filter, "Which people it has; null for all who have records.")
     events: ExportEventsType | None = attribute("request.events", "Which of their events it has; null for none.")
+    subject: IdentityRefType | None = resolved_by(
+        _subject,
+        "The identity whose person it is about: it has everything that is stored about them. Null for an export of profiles.",
+    )
     format: ExportFormat = attribute("request.format", "How its files are written.")
     location: str = resolved_by(_location, "Where its files are: below the directory of exports, or a URL.")
     files: list[ExportFileType] = plain(
-        "Its files that are whole by now, by name: people, events, the manifest. None once their time is over."
+        "Its files that are whole by now, by name: people, events, or rows about one person; the manifest. None once their time is over."
     )
     metrics: ExportMetrics = resolved_by(itself, "What it has written so far.")
     progress: float | None = attribute("job.progress", "How much of it is done, from 0 to 1; null until it began.")
@@ -258,7 +273,14 @@ class ExportJobInput:
     events: ExportEventsInput | None = plain(
         "Which events of these people are exported; none without it.", default=None
     )
-    format: ExportFormat | None = plain("How files are written; PARQUET without it.", default=None)
+    subject: IdentityInput | None = plain(
+        "An identity of the one person about whom everything that is stored is exported, as for a subject access request: what each store holds, and the merged profile. Nothing else can be chosen then but the merge policy and the location. NOT_FOUND where nothing is stored about it, or it was erased.",
+        default=None,
+    )
+    format: ExportFormat | None = plain(
+        "How files are written. Without it PARQUET, or JSONL for a subject, which cannot be PARQUET: what stores hold has no columns in common.",
+        default=None,
+    )
     location: str | None = plain(
         "Where files are written: a path below the sandbox's part of the directory of exports, or a URL below one that `GATEWAY_EXPORT_LOCATIONS` allows. Each export has a folder of its own there, named by its id.",
         default=None,
@@ -279,10 +301,11 @@ async def _create(context: Context, given: ExportJobInput) -> ExportJob:
             raise NotFound("There is no merge policy with this id.", path=["mergePolicyId"])
         policy = found
     events = None if given.events is None else ExportEvents(**vars(given.events))
+    subject = None if given.subject is None else mutated_xid(context, given.subject, "subject")
     request = ExportRequest(
         policy.policy_id,
         policy.version,
-        given.format or ExportFormat.PARQUET,
+        given.format or (ExportFormat.PARQUET if subject is None else ExportFormat.JSONL),
         given.location,
         given.fields,
         given.where,
@@ -290,6 +313,7 @@ async def _create(context: Context, given: ExportJobInput) -> ExportJob:
         given.to_ingested_at,
         given.empty_profiles,
         events,
+        subject,
     )
     return await export_jobs.create_export_job(context.db, context.scope, context.config, request, context.locations)
 

@@ -21,6 +21,7 @@ from gateway.domain.operations.export_jobs import (
     create_export_job,
     read_export_jobs,
 )
+from gateway.domain.reading.identities import resolve_xid
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work.jobs import JobStatus
 from gateway.errors import BadInput, NotFound
@@ -42,9 +43,16 @@ def export(
         str | None, typer.Option(help="Their events, too: which fields, as a selector; `*` for all.")
     ] = None,
     events_where: Annotated[str | None, typer.Option(help="Only events for which this condition is true.")] = None,
+    subject: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="NAMESPACE VALUE", help="Instead of profiles everything that is stored about one person."),
+    ] = None,
     form: Annotated[
-        ExportFormat, typer.Option("--format", case_sensitive=False, help="How files are written.")
-    ] = ExportFormat.PARQUET,
+        ExportFormat | None,
+        typer.Option(
+            "--format", case_sensitive=False, help="How files are written; else parquet, or jsonl for a subject."
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -55,7 +63,7 @@ def export(
     sandbox: SandboxName = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write profiles, and events if they are wanted, to files as they are at one instant.
+    """Write profiles, and events if they are wanted, or everything that is stored about one person, to files as they are at one instant.
 
     It is a job, which this command does itself if no server or worker is faster, and follows to its end. If it is interrupted, servers and
     workers go on, and so does `--resume`. Exit code 1 unless it is COMPLETED.
@@ -63,14 +71,16 @@ def export(
     wanted = _events(events, events_where)
     settings = settings_of(data_dir=data_dir)
 
-    def request(config: Configuration) -> ExportRequest:
+    def request(scope: Scope, config: Configuration) -> ExportRequest:
         chosen = config.default_policy if policy is None else _policy(config, policy)
+        written = form or (ExportFormat.PARQUET if subject is None else ExportFormat.JSONL)
         return ExportRequest(
-            *(chosen.policy_id, chosen.version, form, output),
+            *(chosen.policy_id, chosen.version, written, output),
             fields=fields,
             where=where,
             empty_profiles=empty,
             events=wanted,
+            subject=None if subject is None else resolve_xid(scope, config, *subject),
         )
 
     with progress(TextColumn("{task.completed:,.0f} of {task.fields[of]}")) as bar:
@@ -94,7 +104,7 @@ def _events(fields: str | None, where: str | None) -> ExportEvents | None:
 async def _export(
     settings: Settings,
     sandbox: str | None,
-    request: Callable[[Configuration], ExportRequest],
+    request: Callable[[Scope, Configuration], ExportRequest],
     resume: str | None,
     bar: Progress,
 ) -> tuple[ExportJob, str]:
@@ -103,7 +113,7 @@ async def _export(
         db, scope, configurations = deployment.db, await deployment.scope(sandbox), Configurations()
         if resume is None:
             config = await configurations.read(db, scope)
-            made = await create_export_job(db, scope, config, request(config), locations_of(settings))
+            made = await create_export_job(db, scope, config, request(scope, config), locations_of(settings))
             job_id = made.job_id
         else:
             job_id = (await _known(db, scope, input_id(resume, "ExportJob", "resume"))).job_id

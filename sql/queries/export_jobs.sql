@@ -92,6 +92,18 @@ select count(*) as rows, (array_agg(profile_id order by profile_id))[1] as first
                  limit $4) as p) as p
  where coalesce(before, 0) < $5;
 
+-- name: read_subject(sandbox_id, job_id, subject, after, size, bytes) -> row
+-- The next rows of an export about one person as lines of JSON, as `read_people` does. Walks export_person_pkey.
+select count(*) as rows, max(place) as last, string_agg(convert_to(document, 'UTF8'), '\x0a' order by place) as lines
+  from (select place, document,
+               sum(octet_length(document)) over (order by place rows between unbounded preceding and 1 preceding) as before
+          from (select place, document
+                  from gateway.export_person
+                 where sandbox_id = $1 and job_id = $2 and profile_id = $3 and place > $4
+                 order by place
+                 limit $5) as p) as p
+ where coalesce(before, 0) < $6;
+
 -- name: has_people(sandbox_id, job_id) -> value
 -- Whether what an export has read is there. Walks export_person_pkey.
 select exists (select
@@ -117,11 +129,17 @@ select x.xid, x.profile_id, i.namespace_id, i.value
  order by x.xid;
 
 -- name: empty_people(sandbox_id, job_id, size) -> rows
--- Remove up to so many people of what an export has read: those up to the last of them, as a join would look for each among all. Walks export_person_pkey.
+-- Remove up to so many rows of what an export has read: those up to the last of them, as a join would look for each among all. Walks export_person_pkey.
 delete from gateway.export_person
  where sandbox_id = $1 and job_id = $2
-   and profile_id <= coalesce((select profile_id from gateway.export_person where sandbox_id = $1 and job_id = $2 order by profile_id offset $3 - 1 limit 1),
-                       'ffffffff-ffff-ffff-ffff-ffffffffffff')
+   and (profile_id, place) <= (select last.profile_id, last.place
+                                  from (select profile_id, place
+                                          from gateway.export_person
+                                         where sandbox_id = $1 and job_id = $2
+                                         order by profile_id, place
+                                         limit $3) as last
+                                 order by last.profile_id desc, last.place desc
+                                 limit 1)
 returning profile_id;
 
 -- name: empty_identities(sandbox_id, job_id, size) -> rows

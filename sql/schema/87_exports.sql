@@ -5,8 +5,9 @@ create unlogged table gateway.export_person (
   sandbox_id bigint not null,
   job_id     uuid not null,
   profile_id uuid not null,
-  document   text not null,                                                       -- JSON, finished: the selected fields
-  primary key (sandbox_id, job_id, profile_id)
+  document   text not null,                                                       -- JSON, finished: the selected fields; of an export about one person, a row of a store
+  place      integer not null default 0,                                          -- among the rows about one person
+  primary key (sandbox_id, job_id, profile_id, place)
 );
 
 -- Under which identities an export holds somebody; kept as long as its files.

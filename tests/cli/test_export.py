@@ -4,6 +4,7 @@ import gzip
 import re
 from pathlib import Path
 
+import orjson
 import pytest
 from world import World, event, record
 
@@ -61,10 +62,19 @@ def test_an_export_is_written_without_a_server_and_gone_on_with_by_its_id(comman
     assert "COMPLETED" in command("jobs", "show", asked).stdout
 
 
+def test_everything_that_is_stored_about_somebody_is_written(command):
+    found = files(command("export", "--subject", "Email", "ana@example.com").stdout)
+    assert found.keys() == {"subject-00001.jsonl.gz", "manifest.json"}
+    path, _ = found["subject-00001.jsonl.gz"]
+    stores = {orjson.loads(line)["store"] for line in gzip.decompress(path.read_bytes()).splitlines()}
+    assert {"identity", "record", "event", "entity"} < stores
+
+
 def test_what_cannot_be_exported_ends_the_command_with_a_sentence(command):
     for given, error in (
         (("--policy", "Nobody"), NotFound), (("--fields", "nonsense"), Invalid), (("--output", "../x"), Invalid),
-        (("--events-where", "a = 1"), BadInput), (("--resume", "job_x"), NotFound),
+        (("--events-where", "a = 1"), BadInput), (("--subject", "Email", "bob2@example.com"), NotFound),
+        (("--subject", "Mail", "x"), BadInput), (("--subject", "Email", "ana@example.com", "--fields", "person"), Invalid), (("--resume", "job_x"), NotFound),
     ):  # fmt: skip
         with pytest.raises(error):
             command("export", *given)

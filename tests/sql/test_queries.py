@@ -41,6 +41,7 @@ OWN = {
     "kept_values.forget_people": {"lock": "for update of v"},
     "export_jobs.count_files_of_people": {"holds": part("export_jobs.holds")},
     "export_jobs.withdraw_files": {"holds": part("export_jobs.holds")},
+    "export_subjects.list_export_files": {"holds": part("export_jobs.holds")},
     "previews.count_people": {
         "person": "i.profile_id",
         "members": part("previews.graphs"),

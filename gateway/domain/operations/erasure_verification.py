@@ -7,6 +7,7 @@ from uuid import UUID
 
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work.stores import OF_PEOPLE
+from gateway.errors import NotFound
 from gateway.storage.database import Reader
 from gateway.storage.queries import query
 
@@ -46,3 +47,13 @@ async def verify_erasure(db: Reader, scope: Scope, xid: UUID) -> ErasureCheck:
     edges = (f"edge {each['data_center']}" for each in unconfirmed)
     traces = (*(table for table in OF_PEOPLE if row[table]), *edges)
     return ErasureCheck(row["erased_at"], traces, row["is_used_again"])
+
+
+async def check_stored(db: Reader, scope: Scope, xid: UUID) -> None:
+    """Check that some store holds something of an identity. Needs `profile:read` or `jobs:write`. Raises Forbidden, NotFound."""
+    found = await verify_erasure(db, scope, xid)
+    if found.traces or found.is_used_again:
+        return
+    if found.erased_at is not None:
+        raise NotFound("This identity was erased: nothing is stored about it.")
+    raise NotFound("Nothing is stored about this identity.")

@@ -19,7 +19,7 @@ import orjson
 
 from gateway.domain.operations.export_jobs import ExportFormat, ExportStage, ExportState
 from gateway.domain.operations.export_locations import Folder
-from gateway.domain.operations.export_rows import Export, Rows, events_behind, people_behind
+from gateway.domain.operations.export_rows import Export, Rows, events_behind, people_behind, subject_behind
 from gateway.domain.rules.selectors import Selector
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeaseLost
@@ -49,10 +49,11 @@ class RowWriter(Protocol):
 
 
 class Kind(NamedTuple):
-    """What rows are: the beginning of their files' names, which is the count of the state that they add to, what reads them behind a state, and
-    what writes them into a file."""
+    """What rows are: the beginning of their files' names, the count of the state that they add to, what reads them behind a state, and what writes them
+    into a file."""
 
     name: str
+    counted: str
     rows: Callable[[Export, ExportState], AsyncGenerator[Rows]]
     writer: Callable[[BinaryIO], RowWriter]
 
@@ -61,7 +62,10 @@ async def write_people(export: Export, state: ExportState) -> ExportState:
     """Write the people who were read, from where the state is. Raises LeaseLost, Unavailable."""
     schema, selector = export.config.full_union(XdmClass.INDIVIDUAL_PROFILE), export.asked.selector
     writer = partial(_writer, export.asked.request.format, selector=selector, schema=schema, of_events=False)
-    written = await _files(export, state, Kind("profiles", people_behind, writer))
+    kind, subject = Kind("profiles", "profiles", people_behind, writer), export.asked.request.subject
+    if subject is not None:
+        kind = kind._replace(name="subject", rows=partial(subject_behind, subject))
+    written = await _files(export, state, kind)
     following = ExportStage.MANIFEST if export.asked.request.events is None else ExportStage.EVENTS
     return replace(written, stage=following, after=(), files=0)
 
@@ -70,7 +74,7 @@ async def write_events(export: Export, state: ExportState) -> ExportState:
     """Write the events of these people that came in by the instant and are still there, from where the state is. Raises LeaseLost, Unavailable."""
     schema, selector = export.config.full_union(XdmClass.EXPERIENCE_EVENT), export.event_selector
     writer = partial(_writer, export.asked.request.format, selector=selector, schema=schema, of_events=True)
-    written = await _files(export, state, Kind("events", events_behind, writer))
+    written = await _files(export, state, Kind("events", "events", events_behind, writer))
     return replace(written, stage=ExportStage.MANIFEST, after=(), files=0)
 
 
@@ -80,10 +84,11 @@ async def write_manifest(export: Export, state: ExportState, files: Sequence[Map
         "snapshotAt": state.snapshot_at,
         "mergePolicyId": export.asked.request.policy_id,
         "mergePolicyVersion": export.asked.request.policy_version,
-        "profiles": state.profiles,
-        "events": state.events,
+        "profiles": state.profiles_exported,
+        "events": state.events_exported,
         "eventsRemovedMeanwhile": max(state.found_events - state.events, 0),
         "byNamespace": state.by_namespace,
+        **({"subject": export.asked.request.subject, "rows": state.by_store} if state.by_store else {}),
         "files": files,
     }
     content = orjson.dumps(told, default=str, option=orjson.OPT_INDENT_2)
@@ -138,7 +143,7 @@ async def _next(pages: AsyncGenerator[Rows]) -> Rows | None:
 
 async def _commit(export: Export, state: ExportState, kind: Kind, file: "_File") -> ExportState:
     """Note a file that is whole, and return the state behind it. Raises LeaseLost."""
-    counted = {kind.name: getattr(state, kind.name) + file.rows}
+    counted = {kind.counted: getattr(state, kind.counted) + file.rows}
     state = replace(state, after=tuple(map(str, file.after)) or state.after, files=state.files + 1, **counted)
     columns = (file.first, file.last, file.rows, file.sink.size, file.sink.hash.hexdigest())
     await _finish(export, file.name, state, columns)

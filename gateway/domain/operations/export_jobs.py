@@ -14,6 +14,7 @@ import orjson
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import MergePolicy
+from gateway.domain.operations.erasure_verification import check_stored
 from gateway.domain.operations.export_locations import Locations
 from gateway.domain.operations.export_removal import remove_files
 from gateway.domain.reading.conditions import Condition, check_condition
@@ -47,6 +48,9 @@ COUNT_OPEN = query("export_jobs.count_open")
 DELETE = query("export_jobs.delete_export")
 LIST_FILES = query("export_jobs.list_files")
 
+EVENT: Final = "event"
+"""The store of events, by its name."""
+
 MAX_OPEN: Final = 20
 """Exports of a sandbox that have not ended."""
 
@@ -74,7 +78,8 @@ class ExportRequest:
     """What is to be exported: of people as a version of a policy sees them, last modified from a time on, and before another, who satisfy a condition.
 
     None: no bound; as `fields`, the whole document; as `events`, no events. `empty_profiles`: people without records, too. `location` is as
-    somebody gave it: below the directory of exports, or a URL.
+    somebody gave it: below the directory of exports, or a URL. `subject`: an identity; everything that is stored about its person is exported, as JSONL,
+    and nothing else can be chosen.
     """
 
     policy_id: UUID
@@ -87,13 +92,15 @@ class ExportRequest:
     to_ingested_at: datetime | None = None
     empty_profiles: bool = False
     events: ExportEvents | None = None
+    subject: UUID | None = None
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "ExportRequest":
         """Return the request that a job's input holds."""
         events = stored["events"] and ExportEvents(**_with_times(stored["events"]))
+        subject = stored.get("subject") and UUID(stored["subject"])
         kinds = {"policy_id": UUID(stored["policy_id"]), "format": ExportFormat(stored["format"]), "events": events}
-        return cls(**{**_with_times(stored), **kinds})
+        return cls(**{**_with_times(stored), **kinds, "subject": subject})
 
 
 class ExportStage(StrEnum):
@@ -111,7 +118,7 @@ class ExportState:
 
     `snapshot_at`: the instant; `position`: of the journal then, as a cursor holds it. `people` and `found_events`: how many there were to write.
     `after`: the key behind which the next file begins, of a person or an event; empty: the first one. `profiles` and `events`: how many are in
-    files, which are `files` of this stage.
+    files, which are `files` of this stage. `by_store`: of an export about one person, how many rows each store has; `people` and `profiles` are rows then.
     """
 
     snapshot_at: datetime
@@ -125,6 +132,7 @@ class ExportState:
     profiles: int = 0
     events: int = 0
     expires_at: datetime | None = None
+    by_store: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stored: Mapping[str, Any] | None) -> "ExportState | None":
@@ -133,6 +141,16 @@ class ExportState:
             return None
         at, end = (stored[name] and datetime.fromisoformat(stored[name]) for name in ("snapshot_at", "expires_at"))
         return cls(**{**stored, "snapshot_at": at, "expires_at": end, "stage": ExportStage(stored["stage"])})
+
+    @property
+    def profiles_exported(self) -> int:
+        """How many people are in files."""
+        return min(self.profiles, 1) if self.by_store else self.profiles
+
+    @property
+    def events_exported(self) -> int:
+        """How many events are in files."""
+        return self.by_store[EVENT] if self.by_store and self.stage is not ExportStage.PEOPLE else self.events
 
     @property
     def done(self) -> int:
@@ -186,7 +204,7 @@ class Asked:
 
 
 async def check_request(db: Database, scope: Scope, config: Configuration, request: ExportRequest) -> MergePolicy:
-    """Check that people can be read so, and return the policy that they are read by.
+    """Check that people can be read so, that something is stored about a subject, and return the policy that they are read by.
 
     Raises Invalid and NotFound, with the path of the field at fault; Unavailable while the policy's profiles are built.
     """
@@ -198,11 +216,17 @@ async def check_request(db: Database, scope: Scope, config: Configuration, reque
             await check_search(db, scope, policy)
         except BadInput as error:
             raise Invalid(error.message, path=["where"]) from error
+    if request.subject is not None:
+        try:
+            await check_stored(db, scope, request.subject)
+        except NotFound as error:
+            raise NotFound(error.message, path=["subject"]) from error
     return policy
 
 
 async def understand(config: Configuration, request: ExportRequest) -> Asked:
     """Return a request as the configuration understands it. Raises Invalid, with the path of the field at fault."""
+    _check_choice(request)
     events = request.events or ExportEvents()
     _check_window(request.from_ingested_at, request.to_ingested_at)
     _check_window(events.from_ingested_at, events.to_ingested_at, "events")
@@ -214,6 +238,23 @@ async def understand(config: Configuration, request: ExportRequest) -> Asked:
         _selector(config, event, events.fields, "events", "fields"),
         await _condition(config, event, events.where, "events", "where"),
     )
+
+
+def _check_choice(request: ExportRequest) -> None:
+    """Check that nothing is chosen of what is stored about one person. Raises Invalid."""
+    if request.subject is None:
+        return
+    if request.format is not ExportFormat.JSONL:
+        raise Invalid(
+            "What is stored about one person has no columns: an export of a subject is JSONL.", path=["format"]
+        )
+    for name in ("fields", "where", "from_ingested_at", "to_ingested_at", "empty_profiles", "events"):
+        if getattr(request, name) not in (None, False):
+            head, *rest = name.split("_")
+            raise Invalid(
+                "An export of a subject has everything that is stored about it: leave this out.",
+                path=[head + "".join(map(str.title, rest))],
+            )
 
 
 def _check_window(since: datetime | None, until: datetime | None, *path: str) -> None:

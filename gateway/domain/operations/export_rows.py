@@ -1,4 +1,4 @@
-"""The rows of an export, some at a time, as lines of JSON: people as they were read at its instant, and events where they are stored.
+"""The rows of an export, some at a time, as lines of JSON: people, or a person's rows, as they were read at its instant, and events where they are stored.
 
 Postgres puts the lines together, so that a row costs nothing here; but for events with values that are computed for them.
 """
@@ -31,6 +31,7 @@ from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
 
 READ_PEOPLE = query("export_jobs.read_people")
+READ_SUBJECT = query("export_jobs.read_subject")
 LIST_IDENTITIES = query("export_jobs.list_identities")
 
 ROWS_PER_READ: Final = 10_000
@@ -101,6 +102,17 @@ async def people_behind(export: Export, state: ExportState) -> AsyncGenerator[Ro
             return
         after = row["last"]
         yield Rows((after,), row["first"], after, row["rows"], row["lines"])
+
+
+async def subject_behind(subject: UUID, export: Export, state: ExportState) -> AsyncGenerator[Rows]:
+    """Yield what was read about one person at the instant, behind a state. Raises Unavailable."""
+    after = int(state.after[0]) if state.after else -1
+    while True:
+        row = await export.db.row(READ_SUBJECT, *export.key, subject, after, ROWS_PER_READ, BYTES_PER_READ)
+        if row is None or not row["rows"]:
+            return
+        after = row["last"]
+        yield Rows((after,), subject, subject, row["rows"], row["lines"])
 
 
 async def events_behind(export: Export, state: ExportState) -> AsyncGenerator[Rows]:

@@ -25,6 +25,7 @@ from gateway.domain.operations.export_jobs import (
     check_request,
     understand,
 )
+from gateway.domain.operations.export_subjects import Subject, keep_subject, read_members
 from gateway.domain.reading.attribute_documents import with_values_of_people
 from gateway.domain.reading.changes import read_position
 from gateway.domain.reading.conditions import read_instant
@@ -92,6 +93,9 @@ async def take_instant(
         scope = await read_own_scope(still, scope.sandbox_id) or scope
         config = await configurations.read(still, scope)
         policy, asked = await _policy(still, scope, config, request), await understood(config, request, at)
+        if request.subject is not None:
+            subject = Subject(scope, config, policy, await read_members(still, scope, config, request.subject))
+            return await keep_subject(db, still, job, subject, ExportState(at, position.key, 0, 0, {}), most=most)
         read = _Read(at, 2 * await count_people(still, scope, policy.settings.identity_graph))
         async for profiles in _pages(still, scope, config, policy, asked):
             texts = await _texts(still, scope, config, asked, profiles)

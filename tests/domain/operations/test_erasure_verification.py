@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from domain.reading.test_kept_values import found
@@ -12,7 +13,6 @@ from gateway.domain.operations.manual_links import unlink_identities
 from gateway.domain.rules.scope import Permission
 from gateway.domain.work.stores import OF_PEOPLE
 from gateway.errors import Forbidden
-from gateway.runtime.uuids import NIL
 from gateway.storage.queries import Query
 
 ANA, BOB, PHONE, DEVICE = (
@@ -35,6 +35,7 @@ EMPTY = {
 }  # fmt: skip
 
 
+EXPORT = UUID(int=1)
 HOLD = [
     Query("test.hold", sql, (), (), "none", "As an export does that is under way, and has written a file.")
     for sql in (
@@ -65,7 +66,7 @@ async def filled(world):
     assert await found(world, "{own}.visits = 1") == {"Ana"}  # a search has values of attributes kept
     async with world.db.transaction() as tx:
         for statement in HOLD:
-            await tx.execute(statement, world.scope.sandbox_id, NIL, await world.xid(*ANA))
+            await tx.execute(statement, world.scope.sandbox_id, EXPORT, await world.xid(*ANA))
 
 
 async def test_each_store_that_holds_something_is_named_until_it_does_no_longer(world):
