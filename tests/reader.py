@@ -11,6 +11,7 @@ sql      run by the superuser of a Postgres of one's own, in the database `profi
 ini      the settings of a pgbouncer, which is started in front of that Postgres.
 ts       written to the file that its first line names. Operations in it fit the schema that was fetched before, and every scalar of
          that schema is listed where types are generated.
+python   written to the file that its first line names.
 
 What needs the network or minutes (`pip install`, `npm`) is run where `INSTALL_ANEW` is set, as `.ci/run` does, and npm is there.
 """
@@ -65,7 +66,7 @@ class Reader:
         self._pooler_port: int | None = None
         self._executors: dict[str, Callable[[str], None]] = {
             name: getattr(self, f"_{name or 'diagram'}")
-            for name in ("", "sh", "text", "graphql", "json", "sql", "ini", "ts")
+            for name in ("", "sh", "text", "graphql", "json", "sql", "ini", "ts", "python")
         }
         (place / ".venv").symlink_to(sys.prefix)
 
@@ -212,12 +213,18 @@ class Reader:
         settings = text.replace("host=db.example port=5432", where)
         self._pooler_port = self._stack.enter_context(pgbouncer(settings, users))
 
-    # ------------------------------------------------------------------------------------------ pages of others
+    # ------------------------------------------------------------------------------------------ programs and pages of others
+
+    def _write(self, name: str, text: str) -> None:
+        (self._place / name).parent.mkdir(parents=True, exist_ok=True)
+        (self._place / name).write_text(text)
+
+    def _python(self, text: str) -> None:
+        self._write(text.partition("\n")[0].removeprefix("# "), text)
 
     def _ts(self, text: str) -> None:
         name = text.partition("\n")[0].removeprefix("// ")
-        (self._place / name).parent.mkdir(parents=True, exist_ok=True)
-        (self._place / name).write_text(text)
+        self._write(name, text)
         schema = build_schema((self._place / "schema.graphql").read_text())
         for operation in re.findall(r"graphql\(`(.*?)`\)", text, re.DOTALL):
             assert validate(schema, parse(operation)) == [], name

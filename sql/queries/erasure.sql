@@ -252,11 +252,10 @@ delete from gateway.unlinked_pair
    and (xid = any($2::uuid[]) or other_xid = any($2::uuid[])) and created_at <= $3
 returning xid;
 
--- name: forget_changes(sandbox_id, job_id, since, before, seq, place, size) -> row
--- Takes the identities that a job erased out of what the journal says of the time before, in so many rows after one and in front of a call; rows
--- about them alone go. Rows of people who went stay. Returns the last row that was looked at; nulls at the end. Walks change_pkey and
--- identity_erased_idx.
-with erased as materialized (
+-- part: named_in_changes
+-- What the journal says of identities that a job erased, of the time before, in so many rows after one and in front of a call: each row with the
+-- erased ones that it names, and whether it is about them alone. Rows of people who went stay. Walks change_pkey and identity_erased_idx.
+erased as materialized (
   select xid, erased_at from gateway.identity where sandbox_id = $1 and erased_at is not null and erased_by = $2 and erased_at >= $3
 ), slice as materialized (
   select seq, place, kind, profile_id, xids, former_ids, at
@@ -265,14 +264,28 @@ with erased as materialized (
    order by seq, place
    limit $7
 ), named as materialized (
-  select s.seq, s.place, s.profile_id, s.xids, s.former_ids, array_agg(e.xid) as erased
+  select s.seq, s.place, s.xids, s.former_ids, array_agg(e.xid) as erased,
+         array_agg(e.xid) @> array[s.profile_id] or array_agg(e.xid) @> s.xids as goes
     from slice as s
    cross join unnest(s.xids || s.former_ids) as n (xid)
     join unnest(array(select xid from erased), array(select erased_at from erased)) as e (xid, at) on e.xid = n.xid and s.at <= e.at
    where s.kind <> 'DELETED'
    group by s.seq, s.place, s.profile_id, s.xids, s.former_ids
-), left_over as materialized (
-  select seq, place, erased @> array[profile_id] or erased @> xids as goes,
+)
+
+-- name: find_former_ids(sandbox_id, job_id, since, before, seq, place, size) -> value
+-- Lists the former ids of people that the same rows name, and that the next statement takes out of them. Walks what that one does.
+with {named}
+select array_agg(distinct f.id)
+  from named as n
+ cross join unnest(n.former_ids) as f (id)
+ where n.goes or f.id = any(n.erased);
+
+-- name: forget_changes(sandbox_id, job_id, since, before, seq, place, size) -> row
+-- Takes identities that a job erased out of rows of the journal; rows about them alone go. Returns the last row that was looked at; nulls at the
+-- end. Walks change_pkey and identity_erased_idx.
+with {named}, left_over as materialized (
+  select seq, place, goes,
          array(select m.xid from unnest(n.xids) with ordinality as m (xid, number) where m.xid <> all(erased) order by m.number) as xids,
          array(select m.xid from unnest(n.former_ids) with ordinality as m (xid, number) where m.xid <> all(erased) order by m.number) as former_ids
     from named as n

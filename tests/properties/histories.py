@@ -124,10 +124,10 @@ def steps(draw, number, who, *, modes, datasets, vary):
 
 
 @st.composite
-def histories(draw, *, modes=tuple(Mode), datasets=DATASETS, max_size=6, vary=False):
+def histories(draw, *, modes=tuple(Mode), datasets=DATASETS, min_size=1, max_size=6, vary=False):
     """Generate steps in order. `vary`: an event that is sent again may have another body and another primary identity."""
     who = draw(EVENTS) if "shop" in datasets else {}
-    count = draw(st.integers(1, max_size))
+    count = draw(st.integers(min_size, max_size))
     return [draw(steps(number, who, modes=modes, datasets=datasets, vary=vary)) for number in range(count)]
 
 

@@ -8,30 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from properties.histories import by_examples, histories
 
-from gateway.domain.config import policies
-from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.operations import export_files, export_rows, export_spool
 from gateway.domain.operations.export_jobs import ExportEvents, ExportFormat
 from gateway.domain.operations.export_locations import Locations
 from gateway.domain.reading import events, profiles
 from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
 from gateway.domain.rules.keyset import Window
-from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType, canonical
+from gateway.domain.rules.merge import canonical
 
 ALL = EventRequest(EventFilter(), EventOrder(), Window(1_000))
-
-
-@pytest.fixture
-async def policy_of(replay):
-    """Make policies that keep nothing, one of them without a graph; give each by its number, the default one as the first."""
-    world, loyal = replay.world, AttributeMergeType.DATASET_PRECEDENCE
-    merges = [AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED), AttributeMerge(loyal, (world.loyalty.dataset_id,))]
-    graphs = [IdentityGraphType.NONE, IdentityGraphType.PDG]
-    for name, (graph, merge) in enumerate(zip(graphs, merges, strict=True)):
-        await policies.create_policy(world.db, world.scope, PolicySettings(f"Other {name}", graph, merge))
-    config = await world.config()
-    ordered = sorted(config.policies.values(), key=lambda each: (not each.settings.is_default, each.settings.name))
-    return ordered.__getitem__
 
 
 async def read_everything(world, policy):

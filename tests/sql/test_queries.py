@@ -22,7 +22,7 @@ PARTS = {
     "in_order": "", "indexed": "sandbox_id",
     "computed": "", "kept": part("kept_values.graphs"), "people": part("search.graphs"), "key": "profile_id", "low": "$4", "high": "$5", "is_kept": part("people.is_current"),
     "reach": fill(part("search.reach"), key="profile_id", table="graph", end="$5", direction="asc"),
-    "staying_tie": "true", "tied": part("erasure.tied"), **REMOVAL_PARTS, "made": MADE,
+    "staying_tie": "true", "tied": part("erasure.tied"), "named": part("erasure.named_in_changes"), **REMOVAL_PARTS, "made": MADE,
     "numbers": "when 0 then p.numbers", "items": "when 0 then p.items", "stored_items": "p.items",
     "document": "", "since": "", "lock": "for update", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within="", made=MADE), "is_used": "true",
     "folded": "select $1::bigint", "is_known": fill(part("computed_partials.is_known"), version="$7"),
@@ -185,7 +185,7 @@ EVERYWHERE = {
     },
     "it goes by keys that it finds first": {
         "computed_partials.empty_changed", "erasure.read_unfinished", "erasure.list_marked", "erasure.count_facts", "erasure.count_related",
-        "erasure.remove_resends", "erasure.remove_records", "erasure.remove_ties", "erasure.forget_changes", "erasure_redaction.take_out_of_ties",
+        "erasure.remove_resends", "erasure.remove_records", "erasure.remove_ties", "erasure.find_former_ids", "erasure.forget_changes", "erasure_redaction.take_out_of_ties",
         "erasure_verification.find_traces", "event_retention.remove_resends", "event_retention.remove_ties", "kept_values.remove_values",
         "kept_values.forget_people", "kept_values.count_values", "profile_retention.list_expired", "profile_retention.remove_ties",
         "resends.find_naming_events",

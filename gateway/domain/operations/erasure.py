@@ -25,6 +25,7 @@ from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.facts.ingest_errors import purge_errors
 from gateway.domain.facts.warnings import purge_samples
 from gateway.domain.operations import export_withdrawal
+from gateway.domain.operations.erasure_changes import FORGET_CHANGES, tell_of_former_people
 from gateway.domain.operations.erasure_edges import DONE_AT, confirmed_at_edges
 from gateway.domain.operations.erasure_people import (
     count_related,
@@ -55,7 +56,6 @@ from gateway.storage.queries import part, query
 FIND_OPEN = query("erasure.find_open_job")
 FORGET = query("erasure.forget_identities")
 MARK = query("erasure.mark_erased")
-FORGET_CHANGES = query("erasure.forget_changes")
 LIST_MARKED = query("erasure.list_marked")
 REMOVE_UNLINKED_PAIRS = query("erasure.remove_unlinked_pairs")
 TIED = part("erasure.tied")
@@ -354,9 +354,10 @@ class _Erasing:
         if self._since is None:
             return False
         of_job = self._scope.sandbox_id, self._job.job_id, self._since, self._cursor["before"]
-        after = self._cursor.get("changes", (-1, 0))
+        rows = *of_job, *self._cursor.get("changes", (-1, 0)), CHANGES_PER_PIECE
+        await tell_of_former_people(self._db, self._scope, self._configurations, rows)
         async with self._db.transaction(self._scope.sandbox_id) as tx:
-            row: Any = await tx.row(FORGET_CHANGES, *of_job, *after, CHANGES_PER_PIECE)
+            row: Any = await tx.row(FORGET_CHANGES, *rows)
             if row["seq"] is None:
                 return False
             self._cursor = {**self._cursor, "changes": tuple(row)}
