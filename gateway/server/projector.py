@@ -30,6 +30,7 @@ from gateway.domain.operations.projection_delivery import SandboxDelivery
 from gateway.domain.operations.projection_store import EdgeStore, open_edge
 from gateway.domain.rules.scope import Scope
 from gateway.errors import BadInput, GatewayError, Misconfigured
+from gateway.server.delivered_issuers import DeliveredIssuers
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.listener import Waiter
@@ -53,9 +54,13 @@ LISTED_SECONDS: Final = 10.0
 @asynccontextmanager
 async def projecting(db: Database, configurations: Configurations, settings: Settings) -> AsyncIterator[None]:
     """Deliver to the edges of the settings as long as the block lasts."""
-    edges = settings.edges.items()
-    projectors = [Projector(db, configurations, code, address.get_secret_value()) for code, address in edges]
+    edges, issuers = settings.edges.items(), DeliveredIssuers(settings.jwt_issuers, settings.jwt_leeway_seconds)
+    projectors = [
+        Projector(db, configurations, code, address.get_secret_value(), issuers=issuers) for code, address in edges
+    ]
     tasks = [asyncio.create_task(projector.work()) for projector in projectors]
+    if projectors:
+        tasks.append(asyncio.create_task(issuers.watch()))
     try:
         yield
     finally:
@@ -76,8 +81,11 @@ class _Holding:
 class Projector:
     """Delivers to the edge in one data centre."""
 
-    def __init__(self, db: Database, configurations: Configurations, data_center: str, address: str) -> None:
+    def __init__(
+        self, db: Database, configurations: Configurations, data_center: str, address: str, *, issuers: DeliveredIssuers
+    ) -> None:
         self._db, self._configurations, self._data_center, self._address = db, configurations, data_center, address
+        self._issuers = issuers
         self._deliveries: dict[int, SandboxDelivery] = {}
         self._listed_at = float("-inf")
         self._fault: str | None = None
@@ -166,7 +174,8 @@ class Projector:
             self._deliveries.pop(sandbox_id, None)
             return None
         if sandbox_id not in self._deliveries:
-            self._deliveries[sandbox_id] = SandboxDelivery(self._db, self._configurations, store, scope)
+            of = self._db, self._configurations, store, scope
+            self._deliveries[sandbox_id] = SandboxDelivery(*of, issuers=self._issuers.now)
         return self._deliveries[sandbox_id], scope
 
     async def _answer(self, store: EdgeStore) -> None:

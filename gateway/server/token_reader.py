@@ -1,6 +1,6 @@
-"""Verifies tokens: ours, and those of other issuers, by the algorithms that the settings pin for each and by keys that are fetched."""
+"""Verifies tokens: ours, and those of other issuers, by the algorithms that are pinned for each, and by keys that are fetched or given."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from time import time
 from typing import Any
@@ -13,7 +13,7 @@ from gateway.domain.config.tokens import MAX_TOKEN_ID, Binding, signing_key_hash
 from gateway.domain.rules.scope import Permission
 from gateway.errors import Unauthenticated
 from gateway.runtime.cache import WeightedCache
-from gateway.server.issuers import IssuerKeys
+from gateway.server.issuers import HeldIssuer, IssuerKeys
 from gateway.server.signing_keys import TokenKeys
 from gateway.server.tokens import BOUND, Claims
 from gateway.settings import OWN_ISSUER, TokenIssuer
@@ -35,14 +35,16 @@ class TokenReader:
     def __init__(
         self,
         keys: TokenKeys,
-        issuers: Sequence[TokenIssuer] = (),
+        issuers: Iterable[TokenIssuer | HeldIssuer] = (),
         leeway: float = 0,
         reread: Callable[[], TokenKeys | None] = lambda: None,
     ) -> None:
         self._keys = keys
         self._reread = reread
         self._leeway = leeway
-        self._issuers = {issuer.issuer: (issuer, IssuerKeys(issuer)) for issuer in issuers}
+        self._issuers = {
+            each.issuer: (each, each if isinstance(each, HeldIssuer) else IssuerKeys(each)) for each in issuers
+        }
         self._verified: WeightedCache[str, Claims] = WeightedCache(MAX_CACHED_TOKENS)
 
     async def read(self, token: str) -> Claims:
@@ -84,7 +86,7 @@ class TokenReader:
             if (material := key.material(algorithm)) is None:
                 continue
             try:
-                claims = self._claims(token, material, [algorithm], OWN_ISSUER, OWN_ISSUER)
+                claims = self._claims(token, material, ([algorithm], OWN_ISSUER, OWN_ISSUER), self._leeway)
                 return replace(claims, hashes=claims.hashes | {signing_key_hash(key.key_id)})
             except InvalidSignatureError as error:  # without a key id, perhaps the other one's
                 fault = error
@@ -96,17 +98,25 @@ class TokenReader:
         if header["alg"] not in issuer.algorithms:
             raise _invalid()  # before its keys are fetched
         key = await keys.find(header["kid"])
-        return self._claims(token, key.key, issuer.algorithms, issuer.audience, name)
+        leeway = issuer.leeway if isinstance(issuer, HeldIssuer) else self._leeway
+        claims = self._claims(token, key.key, (issuer.algorithms, issuer.audience, name), leeway)
+        if claims.bound_to is not None:
+            raise _invalid()  # only the hub binds tokens
+        return claims
 
-    def _claims(self, token: str, key: Any, algorithms: Sequence[str], audience: str, issuer: str) -> Claims:
-        """Return the claims of a token that this key signed. Raises PyJWTError, or one of MALFORMED for claims of another shape."""
+    def _claims(self, token: str, key: Any, expected: tuple[Sequence[str], str, str], leeway: float) -> Claims:
+        """Return the claims of a token that this key signed, by an algorithm, for an audience and by an issuer that are `expected`.
+
+        Raises PyJWTError, or one of MALFORMED for claims of another shape.
+        """
+        algorithms, audience, issuer = expected
         payload = jwt.decode(
             token,
             key,
             algorithms=list(algorithms),
             audience=audience,
             issuer=issuer,
-            leeway=self._leeway,
+            leeway=leeway,
             options={"require": REQUIRED},
         )
         organization, sandboxes, scope = payload["org"], payload["sandboxes"], payload["scope"]
@@ -121,7 +131,7 @@ class TokenReader:
             organization_id=organization_id,
             sandboxes=frozenset(sandboxes),
             permissions=permissions,
-            expires_at=float(payload["exp"]) + self._leeway,
+            expires_at=float(payload["exp"]) + leeway,
             hashes=frozenset(hashes),
             bound_to=Binding.of_claim(payload[BOUND]) if BOUND in payload else None,
         )

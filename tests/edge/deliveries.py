@@ -40,7 +40,14 @@ async def delivery(store, fence=1, hub="here", data_center="VA6"):
 def sandbox(sandbox_id=1, name="prod", **more):
     """A sandbox with two namespaces."""
     namespaces = [DeliveredNamespace(EMAIL, "Email", "TRIM_LOWERCASE"), DeliveredNamespace(CRM, "crmId", "EXACT")]
-    given = {"namespaces": namespaces, "api_keys": [], "signing_keys": [], "revocations": [], "digest": "first"}
+    given = {
+        "namespaces": namespaces,
+        "api_keys": [],
+        "signing_keys": [],
+        "issuers": [],
+        "revocations": [],
+        "digest": "first",
+    }
     return DeliveredSandbox(sandbox_id, ORGANIZATION, name, name == "prod", KEY, 2, **{**given, **more})
 
 

@@ -44,6 +44,7 @@ class Hub:
     world: World
     edge: Database
     data_center: str = "VA6"
+    issuers: tuple = ()
     delivery: SandboxDelivery = field(init=False)
 
     async def take_over(self) -> None:
@@ -54,7 +55,9 @@ class Hub:
         assert lease is not None
         self.lease = lease
         store = EdgeStore(self.edge, await projection_centers.read_hub(self.world.db), lease)
-        self.delivery = SandboxDelivery(self.world.db, self.world.configurations, store, await self.scope())
+        self.delivery = SandboxDelivery(
+            self.world.db, self.world.configurations, store, await self.scope(), issuers=lambda: self.issuers
+        )
 
     async def scope(self):
         scope = await read_own_scope(self.world.db, self.world.scope.sandbox_id)

@@ -1,25 +1,28 @@
 """The projector delivers to each edge by itself, and says of each how it is."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import count
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from edge.hub import Hub, looked_up
+from key_server import key_set, serving
 from stalls import stalled
 from world import World, record
 
 from gateway.domain.config.sandboxes import create_sandbox, delete_sandbox
 from gateway.domain.config.tenants import read_sandbox
 from gateway.domain.edges.centers import name_center
-from gateway.domain.edges.sandboxes import list_sandboxes
-from gateway.domain.operations import projection_centers, projection_store
+from gateway.domain.edges.sandboxes import list_sandboxes, read_settings
+from gateway.domain.operations import projection_centers, projection_delivery, projection_store
 from gateway.domain.operations.data_centers import list_data_centers
 from gateway.domain.rules.scope import SandboxType
 from gateway.server import projector
 from gateway.server.projector import projecting
-from gateway.settings import Settings
+from gateway.settings import Settings, TokenIssuer
 from gateway.storage import pool
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
@@ -190,6 +193,50 @@ async def test_edges_forget_a_sandbox_that_is_deleted(edges, monkeypatch):
         await until(lambda: _is(held(), [both] * 4))
         await delete_sandbox(world.db, world.scope, read.sandbox_id, "trial")
         await until(lambda: _is(held(), [left] * 4))
+
+
+async def test_keys_of_other_issuers_are_delivered_to_edges(edges, monkeypatch):
+    monkeypatch.setattr(projector, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(projection_delivery, "NOTE_SECONDS", 0.02)
+    near, far, named = edges
+    await near.world.project("names", "person.name", to=("VA6", "OR2"))
+    key = ec.generate_private_key(ec.SECP256R1())
+
+    async def told():
+        """The ids of the keys that each edge has, by issuer."""
+        found = [await read_settings(hub.edge, near.world.scope.sandbox_id) for hub in (near, far)]
+        return [
+            {
+                one.issuer: one.keys and [key["kid"] for key in json.loads(one.keys)["keys"]]
+                for one in each.sandbox.issuers
+            }
+            if each
+            else None
+            for each in found
+        ]
+
+    async with serving(key_set(first=key)) as idp:
+        issuers = [
+            TokenIssuer(issuer="https://idp.example", audience="gateway", jwks_url=idp.url),
+            TokenIssuer(issuer="https://away.example", audience="gateway", jwks_url="http://127.0.0.1:1/keys"),
+        ]
+        own = Settings(edges=named, jwt_issuers=issuers)
+        async with projecting(near.world.db, near.world.configurations, own):
+            await until(lambda: _is(told(), [{"https://idp.example": ["first"], "https://away.example": None}] * 2))
+        idp.status = "503 Service Unavailable"
+        async with projecting(
+            near.world.db, near.world.configurations, own
+        ):  # as by a process that starts while it is away
+            await near.world.records(record(ANA, first_name="Ana"))
+            await until(lambda: _is(_held(near), True))
+            assert await told() == [{"https://idp.example": ["first"], "https://away.example": None}] * 2
+        without = Settings(edges=named)
+        async with projecting(near.world.db, near.world.configurations, without):
+            await until(lambda: _is(told(), [{}] * 2))
+
+
+async def _held(hub):
+    return await looked_up(hub, ANA) != [None]
 
 
 async def _is(found, expected):

@@ -2,19 +2,24 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import jwt
 import orjson
 import pytest
 from asgi import ask
-from edge.deliveries import SIGNING, delivery, email_key, fill, headers, open_sandbox, projection, served
+from cryptography.hazmat.primitives.asymmetric import ec
+from edge.deliveries import ORGANIZATION, SIGNING, delivery, email_key, fill, headers, open_sandbox, projection, served
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from key_server import key_set
 from signed import signed
 
 from gateway.domain.config.tokens import Binding
 from gateway.domain.edges import configurations, projections, sandboxes
+from gateway.domain.edges.sandboxes import DeliveredIssuer
 from gateway.domain.rules.scope import Permission
 from gateway.server.edge.app import create_edge
 from gateway.settings import read_settings
@@ -25,6 +30,8 @@ NOW = datetime.now(UTC)
 TIMES = [NOW - timedelta(days=days) for days in (1, 10, 40)]
 ANA = projection(1, ["ana@example.com"], '{"name":"Ana"}', events=['{"n":1}', '{"n":2}', '{"n":3}'], times=TIMES)
 BEN = projection(2, ["ben@example.com"], LONG)
+BINDING = Binding(ANA.configuration_id, "Email", "ana@example.com")
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
 SHOWN = '{"profile":{"name":"Ana"},"events":[{"n":1},{"n":2}],"projectedAt":"2026-11-30T12:00:00.000Z"}'
 
 
@@ -169,6 +176,44 @@ async def test_only_who_may_read_profiles_is_answered_and_only_by_keys_whose_pub
             404,
             "There is no projection configuration of this name here.",
         )
+
+
+async def test_a_token_of_another_issuer_is_taken_by_the_rules_and_keys_that_were_delivered(edge, store):
+    keys = key_set(ec=EC_KEY).decode()
+    idp = DeliveredIssuer("https://idp.example", "gateway", ["ES256"], 60.0, keys)
+
+    async def status(key=EC_KEY, kid="ec", **changes):
+        claims = {
+            "iss": idp.issuer,
+            "aud": "gateway",
+            "org": str(ORGANIZATION),
+            "sandboxes": ["prod"],
+            "scope": "profile:read",
+        }
+        claims |= {"exp": datetime.now(UTC) + timedelta(minutes=1)} | changes
+        token = jwt.encode(claims, key, algorithm="ES256", headers={"kid": kid})
+        async with client(edge, headers=headers() | {"authorization": f"Bearer {token}"}) as http:
+            return (await http.get("/projections/shop/Email/ana@example.com")).status_code
+
+    async def deliver(**changes):
+        async with delivery(store) as tx:
+            await sandboxes.deliver_sandbox(tx, open_sandbox(issuers=[replace(idp, **changes)]))
+
+    ago = datetime.now(UTC) - timedelta(seconds=30)
+    assert await status() == 401
+    await deliver()
+    assert [await status(), await status(exp=ago), await status(sandboxes=["*"])] == [200] * 3
+    refused = [
+        {"aud": "other"}, {"key": ec.generate_private_key(ec.SECP256R1())}, {"kid": "other"}, {"iss": "profile-gateway"},
+        {"exp": ago - timedelta(minutes=1)}, {"projection": BINDING.claim},
+    ]  # fmt: skip
+    assert [await status(**each) for each in refused] == [401] * len(refused)
+    assert [await status(scope="config:write"), await status(sandboxes=["other"])] == [403] * 2
+    for changed in ({"algorithms": ["RS256"]}, {"keys": '{"keys": []}'}):
+        await deliver(**changed)
+        assert await status(sub="somebody") == 401
+        await deliver()
+        assert await status(sub="somebody") == 200
 
 
 async def test_pages_of_listed_origins_may_ask_and_read_what_they_need_and_others_may_not(edge):

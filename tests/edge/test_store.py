@@ -16,7 +16,12 @@ from public_names import ROOT
 
 from gateway.domain.edges import centers, configurations, fills, hub_role, projections, sandboxes, wanted
 from gateway.domain.edges.centers import name_center
-from gateway.domain.edges.sandboxes import DeliveredApiKey, DeliveredRevocation, DeliveredSigningKey
+from gateway.domain.edges.sandboxes import (
+    DeliveredApiKey,
+    DeliveredIssuer,
+    DeliveredRevocation,
+    DeliveredSigningKey,
+)
 from gateway.domain.edges.wanted import Lacking
 from gateway.errors import Conflict, SchemaError, SettingsError, Unavailable
 from gateway.storage.database import Database
@@ -26,7 +31,17 @@ from gateway.storage.queries import EDGE, all_queries
 
 SHOP = UUID(int=1)
 TABLES = {
-    *("migration", "data_center", "sandbox", "namespace", "api_key", "signing_key", "revocation", "configuration"),
+    *(
+        "migration",
+        "data_center",
+        "sandbox",
+        "namespace",
+        "api_key",
+        "signing_key",
+        "issuer",
+        "revocation",
+        "configuration",
+    ),
     *("fill", "projection", "identity", "wanted"),
 }
 FILLED = {"given": projections.GIVEN, "asked": "= $4", "noticed": configurations.NOTICED}
@@ -148,11 +163,26 @@ async def test_a_hub_that_vanishes_in_the_middle_of_a_delivery_holds_no_other_up
     assert [one.name for one in await sandboxes.list_sandboxes(store)] == ["other"]
 
 
+async def test_keys_of_an_issuer_stay_until_others_are_known(store):
+    told = DeliveredIssuer("https://idp.example", "gateway", ["RS256"], 5.0, '{"keys": [1]}')
+    for delivered, known in (
+        (replace(told, keys=None), None),
+        (told, told.keys),
+        (replace(told, keys=None), told.keys),
+        (replace(told, keys='{"keys": []}'), '{"keys": []}'),
+    ):
+        async with delivery(store) as tx:
+            await sandboxes.deliver_sandbox(tx, sandbox(issuers=[delivered]))
+        received = await sandboxes.read_settings(store, 1)
+        assert [one.keys for one in received.sandbox.issuers] == [known]
+
+
 async def test_what_is_known_of_a_sandbox_is_replaced_as_a_whole_and_each_time_noticed(store):
     keys = [DeliveredApiKey(b"a" * 32, None), DeliveredApiKey(b"b" * 32, AT)]
     more = {
         "api_keys": keys,
         "signing_keys": [DeliveredSigningKey("k1", bytes(32))],
+        "issuers": [DeliveredIssuer("https://idp.example", "gateway", ["RS256", "ES256"], 5.0, '{"keys": []}')],
         "revocations": [DeliveredRevocation(b"r" * 32, AT)],
     }
     versions = []

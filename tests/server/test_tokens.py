@@ -5,8 +5,7 @@ import gzip
 import hmac
 import json
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +15,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from jwt.algorithms import ECAlgorithm
 from jwt.utils import base64url_encode
+from key_server import KeyServer, key_set, serving
 from signed import signed
 
 from gateway.domain.rules.scope import Permission
@@ -180,53 +180,10 @@ async def test_a_token_without_signature_or_with_another_secret_or_algorithm_is_
 # ---------------------------------------------------------------------------------------------- other issuers
 
 
-@dataclass
-class KeyServer:
-    """Serves public keys over HTTP. `answer` can be changed; `asked` counts who came; none of it is answered until it `speaks`."""
-
-    url: str = ""
-    asked: int = 0
-    answer: bytes = b""
-    status: str = "200 OK"
-    more: str = ""
-    speaks: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set as long as it may speak."""
-    came: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when somebody asks."""
-
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.asked += 1
-        self.came.set()
-        await reader.readuntil(b"\r\n\r\n")
-        await self.speaks.wait()
-        head = f"HTTP/1.1 {self.status}\r\ncontent-length: {len(self.answer)}\r\n{self.more}connection: close\r\n\r\n"
-        with suppress(ConnectionError):
-            writer.write(head.encode() + self.answer)
-            await writer.drain()
-        writer.close()
-
-
-def key_set(**keys: Any) -> bytes:
-    """A JSON Web Key Set with these keys under these ids."""
-    algorithms = {rsa.RSAPrivateKey: RSAAlgorithm, ec.EllipticCurvePrivateKey: ECAlgorithm}
-    listed = [
-        json.loads(kind.to_jwk(key.public_key())) | {"kid": name, "use": "sig"}
-        for name, key in keys.items()
-        for private, kind in algorithms.items()
-        if isinstance(key, private)
-    ]
-    return json.dumps({"keys": listed}).encode()
-
-
 @pytest.fixture
 async def key_server() -> AsyncIterator[KeyServer]:
-    serves = KeyServer(answer=key_set(rsa=RSA_KEY, ec=EC_KEY))
-    serves.speaks.set()
-    server = await asyncio.start_server(serves.handle, "127.0.0.1", 0)
-    serves.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
-    async with server:
+    async with serving(key_set(rsa=RSA_KEY, ec=EC_KEY)) as serves:
         yield serves
-        serves.speaks.set()
 
 
 @pytest.fixture
@@ -392,6 +349,26 @@ async def test_broken_keys_of_a_set_are_ignored(key_server):
     key_server.answer = json.dumps({"keys": broken + json.loads(key_server.answer)["keys"]}).encode()
     reader = TokenReader(KEYS, [issuer(key_server.url)])
     assert (await reader.read(foreign(RSA_KEY, "RS256", "rsa"))).organization_id == ORGANIZATION
+
+
+async def test_public_keys_that_sign_are_published_for_as_long_as_they_are_used(key_server):
+    now, private = SimpleNamespace(seconds=1000.0), json.loads(ECAlgorithm.to_jwk(EC_KEY)) | {"kid": "private"}
+    listed = [
+        private,
+        {"kid": "none"},
+        private | {"kid": "encrypts", "use": "enc"},
+        *json.loads(key_server.answer)["keys"],
+    ]
+    key_server.answer = json.dumps({"keys": listed}).encode()
+    keys = IssuerKeys(issuer(key_server.url), lambda: now.seconds)
+    assert keys.published() is None
+    await keys.refresh()
+    told = json.loads(keys.published())["keys"]
+    assert [each["kid"] for each in told] == ["private", "rsa", "ec"]
+    assert "d" in private
+    assert not any("d" in each for each in told)
+    now.seconds += STALE_SECONDS + 1
+    assert json.loads(keys.published()) == {"keys": []}
 
 
 LEEWAY = 60

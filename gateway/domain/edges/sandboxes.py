@@ -13,6 +13,7 @@ PUT = query("sandboxes.put_sandbox", EDGE)
 REPLACE_NAMESPACES = query("sandboxes.replace_namespaces", EDGE)
 REPLACE_API_KEYS = query("sandboxes.replace_api_keys", EDGE)
 REPLACE_SIGNING_KEYS = query("sandboxes.replace_signing_keys", EDGE)
+REPLACE_ISSUERS = query("sandboxes.replace_issuers", EDGE)
 REPLACE_REVOCATIONS = query("sandboxes.replace_revocations", EDGE)
 LIST = query("sandboxes.list_sandboxes", EDGE)
 IS_HEARD = query("sandboxes.is_heard", EDGE)
@@ -53,6 +54,20 @@ class DeliveredSigningKey:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveredIssuer:
+    """Another issuer of tokens, with the rules by which the hub takes them. `leeway` is in seconds; `keys` a JSON Web Key Set of public keys.
+
+    None for `keys` stands for those that the edge knows: the hub has not fetched them yet.
+    """
+
+    issuer: str
+    audience: str
+    algorithms: Sequence[str]
+    leeway: float
+    keys: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveredRevocation:
     """The hash of a token's id, or of the id of a key that signed tokens."""
 
@@ -73,6 +88,7 @@ class DeliveredSandbox:
     namespaces: Sequence[DeliveredNamespace]
     api_keys: Sequence[DeliveredApiKey]
     signing_keys: Sequence[DeliveredSigningKey]
+    issuers: Sequence[DeliveredIssuer]
     revocations: Sequence[DeliveredRevocation]
     digest: str
 
@@ -120,9 +136,21 @@ async def deliver_sandbox(tx: Session, sandbox: DeliveredSandbox) -> None:
     await tx.execute(
         REPLACE_SIGNING_KEYS, key, [each.key_id for each in signing], [each.public_key for each in signing]
     )
+    await _deliver_issuers(tx, key, sandbox.issuers)
     await tx.execute(
         REPLACE_REVOCATIONS, key, [each.token_hash for each in revocations], [each.expires_at for each in revocations]
     )
+
+
+async def _deliver_issuers(tx: Session, sandbox_id: int, issuers: Sequence[DeliveredIssuer]) -> None:
+    columns = (
+        [each.issuer for each in issuers],
+        [each.audience for each in issuers],
+        [" ".join(each.algorithms) for each in issuers],
+        [each.leeway for each in issuers],
+        [each.keys for each in issuers],
+    )
+    await tx.execute(REPLACE_ISSUERS, sandbox_id, *columns)
 
 
 async def list_sandboxes(db: Database) -> list[ReceivedSandbox]:
@@ -150,6 +178,7 @@ async def read_settings(db: Database, sandbox_id: int) -> ReceivedSettings | Non
         namespaces=[DeliveredNamespace(*each) for each in row["namespaces"]],
         api_keys=[DeliveredApiKey(*each) for each in row["api_keys"]],
         signing_keys=[DeliveredSigningKey(*each) for each in row["signing_keys"]],
+        issuers=[DeliveredIssuer(*each) for each in row["issuers"]],
         revocations=[DeliveredRevocation(*each) for each in row["revocations"]],
         digest=row["digest"],
     )

@@ -8,7 +8,7 @@ An edition of a configuration is filled beside the one that is served, and is se
 no more go from the earlier one, and nothing else of it changes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
@@ -21,6 +21,7 @@ from gateway.domain.config.policies import PolicyStatus
 from gateway.domain.edges import configurations, fills, projections, sandboxes, wanted
 from gateway.domain.edges.keys import edge_key
 from gateway.domain.edges.projections import DeliveredProjection
+from gateway.domain.edges.sandboxes import DeliveredIssuer
 from gateway.domain.edges.wanted import Want
 from gateway.domain.operations import projection_editions
 from gateway.domain.operations.projection_centers import (
@@ -30,7 +31,7 @@ from gateway.domain.operations.projection_centers import (
     note_delivery,
 )
 from gateway.domain.operations.projection_editions import Asked, EdgeSandbox, Edition, asked_of
-from gateway.domain.operations.projection_people import People
+from gateway.domain.operations.projection_people import People, identity_keys
 from gateway.domain.operations.projection_sandboxes import delivered_sandbox
 from gateway.domain.operations.projection_store import EdgeStore
 from gateway.domain.operations.projection_withdrawals import count_withdrawn, find_erased
@@ -41,7 +42,7 @@ from gateway.domain.reading.kept_values import list_people_after
 from gateway.domain.reading.people import Person, read_people
 from gateway.domain.reading.profiles import count_profiles
 from gateway.domain.rules.changes import Position
-from gateway.domain.rules.graphs import xid_of, xids_in
+from gateway.domain.rules.graphs import xid_of
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.effects import ChangeKind
@@ -68,7 +69,17 @@ DROPPED_PER_PIECE: Final = 5_000
 class SandboxDelivery:
     """The delivery of one sandbox to one edge. What it knows of the edge is read anew after an error."""
 
-    def __init__(self, db: Database, configurations_: Configurations, store: EdgeStore, scope: Scope) -> None:
+    def __init__(
+        self,
+        db: Database,
+        configurations_: Configurations,
+        store: EdgeStore,
+        scope: Scope,
+        *,
+        issuers: Callable[[], Sequence[DeliveredIssuer]],
+    ) -> None:
+        """`issuers` returns the other issuers of tokens, with the keys that they have now."""
+        self._issuers = issuers
         self._db, self._configurations, self._store, self._scope = db, configurations_, store, scope
         self._people = People(scope.sandbox.secret, store.data_center)
         self._key = edge_key(scope.sandbox.secret, store.data_center)
@@ -146,7 +157,8 @@ class SandboxDelivery:
         sandbox_id = self._scope.sandbox_id
         if edge.digest is None or monotonic() - self._settled_at >= NOTE_SECONDS:
             self._settled_at = monotonic()
-            delivered = await delivered_sandbox(self._db, self._scope, self._config, self._store.data_center)
+            of = self._db, self._scope, self._config, self._store.data_center
+            delivered = await delivered_sandbox(*of, self._issuers())
             if delivered.digest != edge.digest:
                 async with self._store.delivering() as tx:
                     await sandboxes.deliver_sandbox(tx, delivered)
@@ -296,13 +308,7 @@ class SandboxDelivery:
         return DeliveredProjection(edition.configuration_id, edition.number, person, self._keys(made.identities), *read)
 
     def _keys(self, identities: Mapping[str, Sequence[str]]) -> list[UUID]:
-        """Return how the edge knows identities, given by the codes of their namespaces."""
-        found = list[UUID]()
-        for code, values in identities.items():
-            namespace = self._config.namespace(code)
-            if namespace is not None:
-                found += map(xids_in(self._key, namespace.namespace_id), values)
-        return found
+        return identity_keys(self._config, self._key, identities)
 
     async def _fetch(self, tx: Session, edition: Edition, wants: Sequence[Want]) -> None:
         """Deliver the people that the edge was asked for, and note the identities that are nobody's."""

@@ -4,7 +4,7 @@ An edge can tell nobody which person of the hub a row is of, or of another edge.
 it has to look at again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 from uuid import UUID
@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.rules.graphs import xids_in
 from gateway.runtime.uuids import uuid_of
 
 _BYTES: Final = 16
@@ -36,6 +38,15 @@ class People:
         """Return the ids of the profiles of people that the edge knows so, in order."""
         decrypting = self._cipher.decryptor()
         return _blocks(decrypting.update(b"".join(each.bytes for each in people)) + decrypting.finalize())
+
+
+def identity_keys(config: Configuration, key: bytes, identities: Mapping[str, Sequence[str]]) -> list[UUID]:
+    """Return how an edge with this key knows identities, which are given by the codes of their namespaces."""
+    found = list[UUID]()
+    for code, values in identities.items():
+        if (namespace := config.namespace(code)) is not None:
+            found += map(xids_in(key, namespace.namespace_id), values)
+    return found
 
 
 @lru_cache(4_096)

@@ -1,5 +1,6 @@
 """What an edge has to know of a sandbox to answer for it without its hub: its namespaces, and who may ask."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from hashlib import blake2b
 
@@ -8,6 +9,7 @@ from gateway.domain.config.tokens import list_public_keys
 from gateway.domain.edges.keys import edge_key
 from gateway.domain.edges.sandboxes import (
     DeliveredApiKey,
+    DeliveredIssuer,
     DeliveredNamespace,
     DeliveredRevocation,
     DeliveredSandbox,
@@ -21,8 +23,10 @@ LIST_API_KEYS = query("projection_sandboxes.list_api_keys")
 LIST_REVOCATIONS = query("projection_sandboxes.list_revocations")
 
 
-async def delivered_sandbox(db: Database, scope: Scope, config: Configuration, data_center: str) -> DeliveredSandbox:
-    """Return what the edge of a data centre has to know of the sandbox. Needs no permission."""
+async def delivered_sandbox(
+    db: Database, scope: Scope, config: Configuration, data_center: str, issuers: Sequence[DeliveredIssuer]
+) -> DeliveredSandbox:
+    """Return what the edge of a data centre has to know of the sandbox, other issuers of tokens included. Needs no permission."""
     organization_id, sandbox = scope.organization.organization_id, scope.sandbox
     api_keys = await db.rows(LIST_API_KEYS, sandbox.sandbox_id, organization_id)
     revocations = await db.rows(LIST_REVOCATIONS, organization_id)
@@ -40,6 +44,7 @@ async def delivered_sandbox(db: Database, scope: Scope, config: Configuration, d
         ],
         [DeliveredApiKey(**row) for row in api_keys],
         [DeliveredSigningKey(*each) for each in sorted(signing_keys.items())],
+        issuers,
         [DeliveredRevocation(**row) for row in revocations],
         digest="",
     )

@@ -12,10 +12,9 @@ from gateway.domain.edges.keys import edge_key
 from gateway.domain.edges.projections import DeliveredProjection
 from gateway.domain.operations.projection_centers import GENERATION_BITS
 from gateway.domain.operations.projection_editions import Edition, asked_of
-from gateway.domain.operations.projection_people import People
+from gateway.domain.operations.projection_people import People, identity_keys
 from gateway.domain.reading.edge_projections import EdgeProjection, edge_policy, project
 from gateway.domain.reading.kept_values import list_people_after
-from gateway.domain.rules.graphs import xids_in
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.views.check import Difference
 from gateway.runtime.uuids import NIL
@@ -84,17 +83,9 @@ class _Checking:
             return "another profile"
         if list(map(orjson.loads, row.events)) != list(map(orjson.loads, made.events)):
             return "other events"
-        if set(row.identities) != set(self._keys(made)):
+        if set(row.identities) != set(identity_keys(self._config, self._key, made.identities)):
             return "other identities"
         return None
-
-    def _keys(self, made: EdgeProjection) -> list[UUID]:
-        found = list[UUID]()
-        for code, values in made.identities.items():
-            namespace = self._config.namespace(code)
-            if namespace is not None:
-                found += map(xids_in(self._key, namespace.namespace_id), values)
-        return found
 
     async def _find_missing(self, edition: Edition) -> None:
         graph, after = edge_policy(self._config).settings.identity_graph, NIL

@@ -73,7 +73,7 @@ class EdgeCallers:
     async def _check(self, headers: Mapping[str, str]) -> EdgeCaller:
         if self._keys is not self._received.signing_keys:
             self._keys = self._received.signing_keys
-            self._tokens = TokenReader(PublicKeys(self._keys))
+            self._tokens = TokenReader(PublicKeys(self._keys), self._received.issuers.values())
         token = bearer_of(headers)
         claims = await self._tokens.read(token) if token else None
         if claims is not None and claims.bound_to is not None:

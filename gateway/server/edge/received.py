@@ -11,12 +11,19 @@ from uuid import UUID
 
 from gateway.domain.config.tenants import ApiKeyUse
 from gateway.domain.edges.configurations import ServedConfiguration
-from gateway.domain.edges.sandboxes import DeliveredSigningKey, ReceivedSettings, list_sandboxes, read_settings
+from gateway.domain.edges.sandboxes import (
+    DeliveredIssuer,
+    DeliveredSigningKey,
+    ReceivedSettings,
+    list_sandboxes,
+    read_settings,
+)
 from gateway.domain.rules.durations import parse_duration
 from gateway.domain.rules.graphs import xids_in
 from gateway.domain.rules.normalization import RULES, IdentityNormalization
 from gateway.domain.rules.scope import Organization
 from gateway.server.edge.reads import ProjectionReads
+from gateway.server.issuers import HeldIssuer, usable_keys
 from gateway.storage.database import Database
 
 REACTIVE = "REACTIVE"
@@ -66,6 +73,7 @@ class SandboxSettings:
     configurations: Mapping[str, EdgeConfiguration]
     api_keys: Mapping[bytes, float]
     signing_keys: tuple[DeliveredSigningKey, ...]
+    issuers: tuple[HeldIssuer, ...]
     revocations: frozenset[bytes]
 
     def is_revoked(self, hashes: frozenset[bytes]) -> bool:
@@ -81,6 +89,7 @@ class Received:
         self._settings: dict[int, SandboxSettings] = {}
         self._refreshing = asyncio.Lock()
         self.signing_keys: dict[str, bytes] = {}
+        self.issuers: Mapping[str, HeldIssuer] = {}
 
     def is_newest(self, settings: SandboxSettings) -> bool:
         """Return whether no newer settings of this sandbox have been read."""
@@ -123,6 +132,8 @@ class Received:
                     settings[key] = self._settings_of(received)
             self._settings = settings
             self.signing_keys = {one.key_id: one.public_key for each in settings.values() for one in each.signing_keys}
+            newest_last = sorted(settings.values(), key=lambda each: each.version)
+            self.issuers = {one.issuer: one for each in newest_last for one in each.issuers}
             return True
 
     def _settings_of(self, received: ReceivedSettings) -> SandboxSettings:
@@ -145,6 +156,7 @@ class Received:
             {each.name: self._configuration(sandbox.sandbox_id, each) for each in received.configurations},
             {each.key_hash: each.expires_at.timestamp() if each.expires_at else inf for each in sandbox.api_keys},
             tuple(sandbox.signing_keys),
+            tuple(map(_issuer, sandbox.issuers)),
             frozenset(each.token_hash for each in sandbox.revocations),
         )
 
@@ -154,3 +166,8 @@ class Received:
         return EdgeConfiguration(
             served.configuration_id, served.name, served.replication_policy == REACTIVE, served.ttl, reads
         )
+
+
+def _issuer(delivered: DeliveredIssuer) -> HeldIssuer:
+    keys = usable_keys(delivered.keys) if delivered.keys else {}
+    return HeldIssuer(delivered.issuer, delivered.audience, tuple(delivered.algorithms), delivered.leeway, keys)

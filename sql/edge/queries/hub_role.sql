@@ -27,7 +27,7 @@ do $$ begin
     grant update (hub, fence) on edge.data_center to gateway_hub;
     grant delete on edge.wanted to gateway_hub;
     grant select, insert, update, delete
-       on edge.sandbox, edge.namespace, edge.api_key, edge.signing_key, edge.revocation, edge.configuration, edge.fill, edge.projection, edge.identity
+       on edge.sandbox, edge.namespace, edge.api_key, edge.signing_key, edge.issuer, edge.revocation, edge.configuration, edge.fill, edge.projection, edge.identity
        to gateway_hub;
   end if;
 end $$;

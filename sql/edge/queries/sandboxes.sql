@@ -49,6 +49,19 @@ select $1, * from unnest($2::text[], $3::bytea[])
 on conflict (sandbox_id, key_id) do update
    set public_key = excluded.public_key;
 
+-- name: replace_issuers(sandbox_id, issuers, audiences, algorithms, leeways, keys) -> none
+-- Replace the issuers of a sandbox. `algorithms` of each are separated by blanks; where keys are null, those stay that are known.
+with gone as (
+  delete from edge.issuer
+   where sandbox_id = $1
+     and issuer <> all ($2::text[])
+)
+insert into edge.issuer as i (sandbox_id, issuer, audience, algorithms, leeway, keys)
+select $1, issuer, audience, string_to_array(algorithms, ' '), leeway, keys
+  from unnest($2::text[], $3::text[], $4::text[], $5::float8[], $6::text[]) as given (issuer, audience, algorithms, leeway, keys)
+on conflict (sandbox_id, issuer) do update
+   set audience = excluded.audience, algorithms = excluded.algorithms, leeway = excluded.leeway, keys = coalesce(excluded.keys, i.keys);
+
 -- name: replace_revocations(sandbox_id, token_hashes, expiries) -> none
 -- Replace the revocations of a sandbox.
 with gone as (
@@ -79,6 +92,7 @@ select s.sandbox_id, s.organization_id, s.name, s.is_default, s.key, s.text_rule
        array(select row(namespace_id, code, normalization) from edge.namespace where sandbox_id = $1) as namespaces,
        array(select row(key_hash, expires_at) from edge.api_key where sandbox_id = $1) as api_keys,
        array(select row(key_id, public_key) from edge.signing_key where sandbox_id = $1) as signing_keys,
+       array(select row(issuer, audience, algorithms, leeway, keys) from edge.issuer where sandbox_id = $1) as issuers,
        array(select row(token_hash, expires_at) from edge.revocation where sandbox_id = $1) as revocations,
        array(select row(configuration_id, edition, name, replication_policy, ttl, events_within)
                from edge.configuration where sandbox_id = $1) as configurations

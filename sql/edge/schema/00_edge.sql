@@ -6,6 +6,7 @@
 --   namespace      how values of identities are normalized
 --   api_key        hashes of the keys that open the sandbox
 --   signing_key    public keys that verify tokens
+--   issuer         other issuers of tokens, with their public keys
 --   revocation     hashes of what is revoked
 --   configuration  which edition of each projection configuration is served
 --   fill           which edition is filled beside it, and how far that is

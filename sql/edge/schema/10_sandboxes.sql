@@ -35,6 +35,16 @@ create table edge.signing_key (
   primary key (sandbox_id, key_id)
 );
 
+create table edge.issuer (
+  sandbox_id bigint not null references edge.sandbox on delete cascade,
+  issuer     text not null,
+  audience   text not null,
+  algorithms text[] not null,                                                     -- of those, one has to have signed a token
+  leeway     float8 not null,                                                     -- seconds by which its clock may differ
+  keys       text,                                                                -- a JSON Web Key Set of public keys; null: not known yet
+  primary key (sandbox_id, issuer)
+);
+
 create table edge.revocation (
   sandbox_id bigint not null references edge.sandbox on delete cascade,
   token_hash bytea not null,                                                      -- of a token's id, or of the key that signed it
