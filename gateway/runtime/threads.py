@@ -55,7 +55,10 @@ class Once(Generic[K, T]):
         if task is None:
             task = self._tasks[key] = asyncio.create_task(work())
             task.add_done_callback(lambda done: self._done(key, done))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            del task  # its error refers to this frame
 
     def _done(self, key: K, task: asyncio.Task[T]) -> None:
         del self._tasks[key]
@@ -63,8 +66,11 @@ class Once(Generic[K, T]):
             task.exception()  # maybe nobody is left to receive it
 
 
+SHORT_DOCUMENTS: Final = Thread("short documents", waiting=1_000)
+"""Parses, validates and compiles short GraphQL documents, a few milliseconds each, which do not wait for long ones."""
+
 DOCUMENTS: Final = Thread("documents")
-"""Parses and validates GraphQL documents: up to a tenth of a second each."""
+"""Parses, validates and compiles long GraphQL documents, and reads much of what comes with them: up to a tenth of a second each."""
 
 COMPUTATIONS: Final = Thread("computations")
 """Computes what callers ask for: seconds, if they ask for much."""

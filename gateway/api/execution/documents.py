@@ -1,23 +1,23 @@
 """Documents: parsed, measured and validated once, then kept while they are in use.
 
 A kept document is valid for one digest of the schema and any values of its variables, and holds what is known about its operations.
-A refused document is not kept. A long document is read in a thread; concurrent requests for it share one reading.
+A refused document is not kept. Documents are read in threads, long ones in one of their own; concurrent requests for one share its reading.
 """
 
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from graphql import DocumentNode, GraphQLSyntaxError, OperationDefinitionNode, parse, validate
+from graphql import DocumentNode, GraphQLSyntaxError, OperationDefinitionNode, parse
 
 from gateway.api.execution.errors import ParseFailed, ValidationFailed
 from gateway.api.execution.limits import Limits, Size, measure, nodes_of, too_nested
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import SandboxSchema
 from gateway.api.execution.stages import Stages
+from gateway.api.execution.validation import validation_errors
 from gateway.errors import LimitExceeded
 from gateway.runtime.cache import WeightedCache
-from gateway.runtime.slices import SLICES
-from gateway.runtime.threads import DOCUMENTS, Once
+from gateway.runtime.threads import DOCUMENTS, SHORT_DOCUMENTS, Once, Thread
 
 MAX_CACHED_NODES: Final = 50_000
 """The most nodes of kept documents and plans; an operation with twenty fields has about 200 of them."""
@@ -25,11 +25,11 @@ MAX_CACHED_NODES: Final = 50_000
 NODE_BYTES: Final = 300
 """Bytes of memory of a node, about."""
 
-MAX_CHARACTERS_INLINE: Final = 2_000
-"""The most characters of a document that is read on the event loop, which takes a few hundredths of a second."""
+SHORT_CHARACTERS: Final = 2_000
+"""The most characters of a short document, which is read in ten milliseconds or so."""
 
-MAX_SELECTIONS_INLINE: Final = 300
-"""The most selections of a document that is compiled on the event loop."""
+SHORT_SELECTIONS: Final = 300
+"""The most selections of a document that is compiled among short ones."""
 
 NODES_PER_PLANNED_FIELD: Final = 5
 """The weight of a plan's field, in nodes of a document."""
@@ -57,9 +57,9 @@ class Document:
         return self._by_name.get(name) if name is not None else None
 
     @property
-    def is_large(self) -> bool:
-        """Whether compiling it takes so long that other requests should not wait for it."""
-        return self._size.selections > MAX_SELECTIONS_INLINE
+    def thread(self) -> Thread:
+        """The thread in which its operations are compiled."""
+        return DOCUMENTS if self._size.selections > SHORT_SELECTIONS else SHORT_DOCUMENTS
 
     @property
     def plans(self) -> int:
@@ -97,8 +97,9 @@ class Documents:
         if held is not None:
             return held.document
         self._check_bytes(source)
-        prepare = self._prepared_beside if len(source) > MAX_CHARACTERS_INLINE else self._prepared_in_slice
-        document = await self._reading.do((source, schema.digest), partial(prepare, source, schema, stages))
+        thread = DOCUMENTS if len(source) > SHORT_CHARACTERS else SHORT_DOCUMENTS
+        prepare = partial(thread.run, self._prepared, source, schema, stages)
+        document = await self._reading.do((source, schema.digest), prepare)
         self.keep(document)
         return document
 
@@ -118,23 +119,16 @@ class Documents:
                 f"The document has {size:,} bytes; at most {self._limits.document_bytes:,} are allowed. Put values into variables."
             )
 
-    async def _prepared_beside(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
-        return await DOCUMENTS.run(self._prepared, source, schema, stages)
-
-    async def _prepared_in_slice(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
-        async with SLICES:
-            return self._prepared(source, schema, stages)
-
     def _prepared(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
         stages.begin("parse")
         node = self._parsed(source)
+        _forget_tokens(node)
         size = measure(node, self._limits)
         stages.begin("validate")
-        errors = validate(schema.graphql, node, max_errors=self._limits.errors, hide_suggestions=True)
+        errors = validation_errors(schema.graphql, node, self._limits.errors)
         stages.end()
         if errors:
             raise ValidationFailed(errors)
-        _forget_tokens(node)
         operations = [
             Prepared(schema.graphql, node, each, self._limits.errors)
             for each in node.definitions
@@ -159,7 +153,13 @@ class Documents:
 
 
 def _forget_tokens(document: DocumentNode) -> None:
-    """Drop the tokens of all nodes, which are a third of the objects that the garbage collector would visit; positions stay."""
+    """Drop the tokens of all nodes, which are a third of the objects that the garbage collector would visit; positions stay.
+
+    Tokens refer to those before and behind them. Apart, they are freed at once.
+    """
+    token = document.loc.start_token if document.loc else None
+    while token is not None:
+        token.prev, token = None, token.next
     for node in nodes_of(document):
         if node.loc is not None:
             del node.loc.start_token, node.loc.end_token

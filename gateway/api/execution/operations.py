@@ -37,7 +37,6 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput, Timeout
 from gateway.runtime.cache import WeightedCache
 from gateway.runtime.deadlines import Deadlines
-from gateway.runtime.slices import SLICES
 from gateway.runtime.threads import DOCUMENTS
 from gateway.storage.database import Database
 from gateway.telemetry import OperationRan, observe
@@ -213,12 +212,9 @@ class Operations:
     async def _compiled(
         self, document: Document, operation: Prepared, variables: VariableValues, stages: Stages
     ) -> Plan:
-        """Return a new plan, made in a thread for a large document. Raises Unavailable."""
+        """Return a new plan, made in a thread. Raises Unavailable."""
         try:
-            if document.is_large:
-                return operation.keep(variables, await DOCUMENTS.run(operation.compile, variables, stages))
-            async with SLICES:
-                return operation.plan(variables, stages)
+            return operation.keep(variables, await document.thread.run(operation.compile, variables, stages))
         finally:
             self._documents.keep(document)
 

@@ -92,12 +92,8 @@ class Prepared:
         """Return the kept plan for these values of the variables, None where there is none yet."""
         return self._plans.get(self._flags(values))
 
-    def plan(self, values: VariableValues, stages: Stages) -> Plan:
-        """Return the plan for these values of the variables, made at first use."""
-        return self.kept_plan(values) or self.keep(values, self.compile(values, stages))
-
     def compile(self, values: VariableValues, stages: Stages) -> Plan:
-        """Return a new plan for these values of the variables. It may run in a thread; `keep` what it returns."""
+        """Return a new plan for these values of the variables. It runs in a thread; `keep` what it returns."""
         flags = dict(zip(self._flag_names, self._flags(values), strict=True))
         stages.begin("compile")
         try:

@@ -216,7 +216,7 @@ class ClientConnection(HttpToolsProtocol):
     """One connection: uvicorn's protocol within limits, over a transport that sends a response in one piece."""
 
     # Beyond thirty attributes in its `__dict__` an object loses CPython's fast access to all of them, and uvicorn has nearly that many.
-    __slots__ = ("_connections", "_overhead", "_receiving", "is_over", "phase")
+    __slots__ = ("_answering", "_connections", "_overhead", "_receiving", "is_over", "phase")
 
     def __init__(self, connections: Connections, **given: Any) -> None:
         super().__init__(**given)
@@ -226,6 +226,7 @@ class ClientConnection(HttpToolsProtocol):
         self.is_over = False  # whether further bytes are ignored
         self._receiving = IDLE  # what the parser reads: HEAD, WORK for a body, or IDLE
         self._overhead = 0  # bytes of a head, then of trailers, or of a chunk's length and extensions
+        self._answering: RequestResponseCycle | None = None  # `cycle` is that of the request which came last
 
     @property
     def unread(self) -> int:
@@ -259,10 +260,16 @@ class ClientConnection(HttpToolsProtocol):
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Unregister the connection, which either side has closed."""
+        """Unregister the connection, which either side has closed, and let go of what refers to it.
+
+        Then all of it is freed at once. A collection of garbage would free the objects of a thousand connections together, and all wait.
+        """
         self._connections.close(self)
-        super().connection_lost(exc)
-        self.cycle = None  # type: ignore[assignment]  # it references the body, and this object
+        self.pipeline.clear()
+        self.cycle, self._answering = cast("RequestResponseCycle", self._answering), None
+        super().connection_lost(exc)  # which tells the request that its client has gone
+        self.cycle = self.flow = None  # type: ignore[assignment]
+        cast("CoalescingTransport", self.transport).release()
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes that were received."""
@@ -289,7 +296,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def resume_reading(self) -> None:
         """Read on, unless the application or the parser has enough for now."""
-        if not (self.flow.read_paused or self._connections.parsing.is_holding(self)):
+        if self.phase is not CLOSING and not (self.flow.read_paused or self._connections.parsing.is_holding(self)):
             self.transport.resume_reading()
 
     def _check_size(self, size: int) -> None:
@@ -362,6 +369,10 @@ class ClientConnection(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """Pass a piece of a body to the application."""

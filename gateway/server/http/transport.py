@@ -87,6 +87,10 @@ class CoalescingTransport:
         self._closing()
         self._transport.close()
 
+    def release(self) -> None:
+        """Let go of the connection, which is closed."""
+        self._closing = _nothing
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
@@ -94,3 +98,7 @@ class CoalescingTransport:
         held, self._held, self._size = self._held, [], 0
         if held and not self._transport.is_closing():  # else there is no client
             self._transport.writelines(held)
+
+
+def _nothing() -> None:
+    """Do nothing."""

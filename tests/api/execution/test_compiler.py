@@ -194,7 +194,7 @@ async def both(query, variables=None, name=None):
     assert validate(SCHEMA, document) == []
     operation = Prepared(SCHEMA, document, document.definitions[0], 5)
     values = operation.variables.read(variables or {})
-    run = await operation.plan(values, Stages()).run(None, values, 1_000_000)
+    run = await operation.compile(values, Stages()).run(None, values, 1_000_000)
     result = execute(SCHEMA, document, variable_values=variables, operation_name=name)
     result = await result if hasattr(result, "__await__") else result
     return (run.data, told(run.errors)), (result.data, told(result.errors or []))
@@ -342,7 +342,7 @@ async def test_a_mutation_goes_on_to_its_end_however_large_its_answer_is():
     document = parse('mutation { a: loose(name: "a") { name } b: loose(name: "b") { name } }')
     operation = Prepared(SCHEMA, document, document.definitions[0], 5)
     values = operation.variables.read({})
-    plan = operation.plan(values, Stages())
+    plan = operation.compile(values, Stages())
     DONE.clear()
     with pytest.raises(AnswerTooLarge, match="What was to be changed is changed"):
         await plan.run(None, values, 10)
@@ -354,7 +354,11 @@ async def test_a_mutation_goes_on_to_its_end_however_large_its_answer_is():
 def test_a_plan_is_kept_for_each_choice_that_directives_make():
     document = parse("query ($a: Boolean!, $b: String) { leaf(name: $b) { name @skip(if: $a) colour } }")
     operation = Prepared(SCHEMA, document, document.definitions[0], 5)
-    first = operation.plan(operation.variables.read({"a": True, "b": "x"}), Stages())
-    assert operation.plan(operation.variables.read({"a": True, "b": "y"}), Stages()) is first
-    assert operation.plan(operation.variables.read({"a": False}), Stages()) is not first
+    chosen, same, other = (
+        operation.variables.read(each) for each in ({"a": True, "b": "x"}, {"a": True, "b": "y"}, {"a": False})
+    )
+    first = operation.keep(chosen, operation.compile(chosen, Stages()))
+    assert operation.kept_plan(same) is first
+    assert operation.kept_plan(other) is None
+    assert operation.keep(other, operation.compile(other, Stages())) is not first
     assert operation.plans == 2

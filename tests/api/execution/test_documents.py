@@ -1,11 +1,14 @@
 """Documents: refused with what is wrong and no word too many, or valid and parsed but once."""
 
 import asyncio
+import gc
+from contextlib import suppress
+from threading import Event, current_thread, main_thread
 
 import pytest
 from graphql import build_schema
 
-from gateway.api.execution.documents import MAX_CHARACTERS_INLINE, Documents
+from gateway.api.execution.documents import SHORT_CHARACTERS, Documents
 from gateway.api.execution.errors import ParseFailed, ValidationFailed
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.schemas import SandboxSchema
@@ -20,9 +23,14 @@ async def read(text, limits=None, schema=SCHEMA):
     return await Documents(limits or Limits()).read(text, schema, Stages())
 
 
+def planned(operation, given):
+    values = operation.variables.read(given)
+    return operation.keep(values, operation.compile(values, Stages()))
+
+
 def long(selection):
-    """A document that is read beside the event loop."""
-    return f"{{ {selection} {'#' * MAX_CHARACTERS_INLINE}\n}}"
+    """A document that is read in the thread of long ones."""
+    return f"{{ {selection} {'#' * SHORT_CHARACTERS}\n}}"
 
 
 async def test_a_text_is_parsed_once_for_each_schema():
@@ -48,7 +56,7 @@ async def test_each_kept_plan_adds_to_the_weight_of_its_document():
     document = await kept.read("query ($a: Boolean!) { __typename @skip(if: $a) }", SCHEMA, Stages())
     operation, alone = document.operation(None), document.weight
     for number, flag in enumerate((True, False, True)):
-        operation.plan(operation.variables.read({"a": flag}), Stages())
+        planned(operation, {"a": flag})
         kept.keep(document)
         assert (kept.plans, document.weight > alone) == (min(number + 1, 2), True)
 
@@ -58,7 +66,7 @@ async def test_the_number_of_plans_is_known_without_visiting_the_documents():
     for number in range(50):
         document = await kept.read(f"{{ a{number}: __typename }}", SCHEMA, Stages())
         operation = document.operation(None)
-        operation.plan(operation.variables.read({}), Stages())
+        planned(operation, {})
         kept.keep(document)
     held = [held.document for held, _ in kept._kept._values.values()]
     assert kept.plans == sum(document.plans for document in held)
@@ -76,24 +84,46 @@ async def test_a_long_document_is_read_in_a_thread_and_once_for_concurrent_reque
     assert {type(each) for each in refused} == {ValidationFailed}
 
 
-async def test_new_documents_are_read_one_in_each_turn_of_the_loop(monkeypatch):
-    turn, turns, prepare = 0, [], Documents._prepared
+async def test_short_documents_are_read_beside_the_event_loop_and_beside_long_ones(monkeypatch):
+    """Nobody waits for one who sends documents that are never the same, and short ones do not wait for long ones."""
+    busy, threads, prepare = Event(), [], Documents._prepared
 
-    async def others():
-        nonlocal turn
-        while True:
-            turn += 1
-            await asyncio.sleep(0)
-
-    def spy(*given):
-        turns.append(turn)
-        return prepare(*given)
+    def spy(self, source, *given):
+        threads.append(current_thread())
+        if len(source) > SHORT_CHARACTERS:
+            busy.wait()
+        return prepare(self, source, *given)
 
     monkeypatch.setattr(Documents, "_prepared", spy)
-    documents, watching = Documents(Limits()), asyncio.create_task(others())
+    documents = Documents(Limits())
+    slow = asyncio.create_task(documents.read(long("hello"), SCHEMA, Stages()))
+    await asyncio.sleep(0)
     await asyncio.gather(*(documents.read(f"{{ a{number}: hello }}", SCHEMA, Stages()) for number in range(5)))
-    watching.cancel()
-    assert len(set(turns)) == 5
+    assert not slow.done()
+    busy.set()
+    await slow
+    assert (len(threads), len(set(threads)), main_thread() in threads) == (6, 2, False)
+
+
+@pytest.mark.parametrize("wrong", ["", "helo", "hello @nothing"])
+async def test_a_document_is_freed_without_a_collection(wrong):
+    """A thousand documents that are never the same leave no garbage which everybody would wait for."""
+    documents = Documents(Limits(), kept_nodes=0)
+    fields = " ".join(f'a{number}: hello(name: "x")' for number in range(20))
+
+    async def read_new(number):
+        with suppress(ValidationFailed):
+            await documents.read(f"query A{number} {{ {fields} {wrong} }}", SCHEMA, Stages())
+
+    await read_new(0)
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(1, 11):
+            await read_new(number)
+        assert gc.collect() < 10 * 100  # where rules and tokens are left, it is ten times as many
+    finally:
+        gc.enable()
 
 
 async def test_a_cancelled_request_leaves_the_document_to_the_others():

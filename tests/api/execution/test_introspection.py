@@ -15,7 +15,6 @@ from gateway.api.execution.operations import Outcome, Request
 from gateway.runtime.threads import COMPUTATIONS
 
 DEEP = "fields { name args { name type { name ofType { name } } } type { name kind fields { name description type { name } } } }"
-REPEATED = "query ($x: Boolean!) { __schema { " + " ".join(f"a{n}: types @include(if: $x) {{ ...F }}" for n in range(16)) + f" }} }} fragment F on __Type {{ name {DEEP} }}"  # fmt: skip
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ async def test_introspection_is_what_graphql_core_answers(client, stock, query, 
 async def test_other_requests_are_answered_while_introspection_is_made(client):
     busy = Event()
     blocker = asyncio.ensure_future(COMPUTATIONS.run(busy.wait))
-    asked = [asyncio.ensure_future(client.answer(REPEATED, {"x": True})) for _ in range(3)]
+    asked = [asyncio.ensure_future(client.answer(get_introspection_query())) for _ in range(3)]
     try:
         assert (await client.data("{ viewer { organization } }"))["viewer"]
         assert not any(each.done() for each in asked)
@@ -58,7 +57,7 @@ async def test_other_requests_are_answered_while_introspection_is_made(client):
         busy.set()
     await blocker
     answers = [await each for each in asked]
-    assert {outcome for outcome, _ in answers} <= {Outcome.ANSWERED, Outcome.REFUSED}
+    assert {outcome for outcome, _ in answers} == {Outcome.ANSWERED}
     assert answers[0] == answers[1] == answers[2]
 
 

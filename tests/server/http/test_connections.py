@@ -376,3 +376,51 @@ async def test_memory_of_large_bodies_is_freed_though_few_objects_hold_it():
         assert left() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        GET[:10],
+        GET,
+        GET * 40,
+        b"no http\r\n\r\n",
+        GET.replace(b"/", b"/large", 1),
+        GET.replace(b"/", b"/never", 1) * 40,
+    ],
+    ids=[
+        "nothing",
+        "half a head",
+        "a request",
+        "requests ahead",
+        "no http",
+        "an answer that nobody reads",
+        "a request under way",
+    ],
+)
+async def test_closed_connections_are_freed_without_a_collection(sent):
+    """A thousand that end together are no garbage then, which everybody would wait for."""
+    async with serving() as served:
+        gc.disable()
+        try:
+            _, writer = await served.client(sent)
+            await served.until(1)
+            connection = next(iter(served.server.server_state.connections))
+            for _ in range(1_000):
+                if connection.phase is not connections.HEAD or not sent.endswith(b"\n"):
+                    break
+                await asyncio.sleep(0.001)
+            whole = (connection, connection.flow, connection.transport, connection.cycle)
+            left = [weakref.ref(each) for each in whole if each]
+            del whole
+            del connection
+            writer.transport.abort()
+            await served.until(0)
+            for _ in range(1_000):
+                if not any(each() for each in left):
+                    break
+                await asyncio.sleep(0.01)  # the application notices that the client is gone
+            assert [each() for each in left] == [None] * len(left)
+        finally:
+            gc.enable()
