@@ -180,6 +180,9 @@ class DeletionReceiptType:
         "Places in the documents of others where an erased identity stood, in every version of them."
     )
     export_files: Long = plain("Files of exports that held one of these people, which nobody can read any more.")
+    export_locations: list[str] = plain(
+        "The URLs outside the directory of exports at which these files were, or what was begun of others: copies that were made there are yours to delete."
+    )
     completed_at: datetime | None = plain("When the job ended; null until then.")
 
 

@@ -170,9 +170,12 @@ def counted(receipt: DeletionReceipt) -> str:
     """Return what a receipt counts, as part of a sentence."""
     counted = {name: count for name, count in asdict(receipt).items() if isinstance(count, int)}
     counts = [f"{count:,} {name.replace('_', ' ')}" for name, count in counted.items() if count]
-    unconfirmed = ", ".join(receipt.unconfirmed_data_centers)
-    told = ", ".join(counts) or "nothing"
-    return f"{told}; the edges in {unconfirmed} left before they confirmed it" if unconfirmed else told
+    parts = [", ".join(counts) or "nothing"]
+    if receipt.export_locations:
+        parts.append(f"exports were at {', '.join(receipt.export_locations)}, where copies are yours to delete")
+    if receipt.unconfirmed_data_centers:
+        parts.append(f"the edges in {', '.join(receipt.unconfirmed_data_centers)} left before they confirmed it")
+    return "; ".join(parts)
 
 
 def _id(job: Job) -> str:

@@ -52,6 +52,12 @@ update gateway.export_file
    set first_key = $4, last_key = $5, rows = $6, bytes = $7, sha256 = $8
  where sandbox_id = $1 and job_id = $2 and path = $3;
 
+-- name: list_files_of(sandbox_id, job_ids) -> rows
+-- The folders of the files of these exports, of each file one. Walks export_file_pkey.
+select folder
+  from gateway.export_file
+ where sandbox_id = $1 and job_id = any($2::uuid[]);
+
 -- name: list_files(sandbox_id, job_id) -> rows
 -- The files of an export, those included that were withdrawn or only begun. Walks export_file_pkey.
 select job_id, path, folder
@@ -195,9 +201,10 @@ f.sandbox_id = $1 and not f.is_withdrawn
                 where x.sandbox_id = $1 and x.job_id = f.job_id and x.xid = any($2::uuid[])
                   and case when f.is_of_events then x.xid else x.profile_id end between f.first_key and f.last_key)
 
--- name: count_files_of_people(sandbox_id, xids) -> value
--- How many files that may be read hold somebody under these identities. Walks export_file_pkey, and export_identity_pkey once for each file.
-select count(*)
+-- name: list_files_of_people(sandbox_id, xids) -> rows
+-- List the folders of the files that may be read and hold somebody under these identities, of each file one. Walks export_file_pkey, and
+-- export_identity_pkey once for each file.
+select f.folder
   from gateway.export_file as f
  where {holds};
 
@@ -206,7 +213,7 @@ select count(*)
 update gateway.export_file as f
    set is_withdrawn = true
  where {holds}
-returning f.path;
+returning f.folder;
 
 -- name: cancel_exports_of_people(sandbox_id, xids, error) -> rows
 -- Cancel the exports under way that hold somebody under these identities, or are just reading people: whoever works on one commits nothing more. Walks

@@ -39,7 +39,7 @@ OWN = {
     "graph_vanishing.drop_vanished": {"vanished": part("graph_vanishing.vanished")},
     "erasure_redaction.read_versions": {"versions": part("erasure_redaction.by_record")},
     "kept_values.forget_people": {"lock": "for update of v"},
-    "export_jobs.count_files_of_people": {"holds": part("export_jobs.holds")},
+    "export_jobs.list_files_of_people": {"holds": part("export_jobs.holds")},
     "export_jobs.withdraw_files": {"holds": part("export_jobs.holds")},
     "export_subjects.list_export_files": {"holds": part("export_jobs.holds")},
     "previews.count_people": {

@@ -220,7 +220,7 @@ async def _preview(tx: Session, scope: Scope, config: Configuration, asked: Aske
         receipt += await preview(tx, scope, facts_of(xids, at or EVER))
     mentions = await Redaction(scope, list(erased), EVER).count(tx, config)
     files = await export_withdrawal.count_files(tx, scope, list(erased))
-    return receipt + DeletionReceipt(redacted_mentions=mentions, export_files=files)
+    return receipt + files + DeletionReceipt(redacted_mentions=mentions)
 
 
 def _people_vanished(job: LeasedJob) -> DeletionReceipt | None:
@@ -345,7 +345,7 @@ class _Erasing:
         """Withdraw files of exports that hold people of the marked identities, and cancel exports under way that do."""
         while (found := await self._marked("exports")) is not None:
             async with self._db.transaction(self._scope.sandbox_id) as tx:
-                receipt = DeletionReceipt(export_files=await export_withdrawal.withdraw(tx, self._scope, found[0]))
+                receipt = await export_withdrawal.withdraw(tx, self._scope, found[0])
                 self._cursor = {**self._cursor, "exports": _place(*found)}
                 await leases.advance(tx, self._job, self._cursor, done=self._job.done, receipt=receipt)
 

@@ -1,9 +1,11 @@
 """People who are erased leave exports, too: no file that holds one can be read any more, and none is written."""
 
 import pytest
-from exported import MOST, exported, folder_of, rows_of
+from crashes import killed_at
+from exported import MOST, exported, folder_of, rows_of, working
 from world import event, record
 
+from gateway.cli.jobs import counted
 from gateway.domain.operations import export_files, export_rows
 from gateway.domain.operations.erasure_verification import verify_erasure
 from gateway.domain.operations.export_jobs import (
@@ -29,7 +31,7 @@ HELD = Query("test.held", "select count(*) from gateway.export_person", (), (), 
 
 @pytest.fixture
 def locations(tmp_path):
-    return Locations(tmp_path / "exports")
+    return Locations(tmp_path / "exports", ("memory://shared/exports",))
 
 
 @pytest.fixture
@@ -97,3 +99,24 @@ async def test_an_export_under_way_is_cancelled_and_writes_nothing_more(peopled,
     with pytest.raises(LeaseLost):
         async with world.db.transaction() as tx:
             await leases.advance(tx, claim, claim.cursor, done=0)
+
+
+async def test_a_receipt_names_the_urls_at_which_files_were(peopled, locations):
+    """Of files that hold the person, and of an export under way that had begun to write there; by a dry run, of those that there are."""
+    world, place = peopled, "memory://shared/exports/out"
+    out = await exported(world, locations, format=ExportFormat.JSONL, location=place)
+    await exported(
+        world, locations, format=ExportFormat.JSONL, location=f"{place}/bob", where='person.name.firstName = "Bob"'
+    )
+    await exported(world, locations, format=ExportFormat.JSONL)
+    policy = (await world.config()).default_policy
+    request = ExportRequest(policy.policy_id, policy.version, ExportFormat.JSONL, f"{place}/begun")
+    begun = await create_export_job(world.db, world.scope, await world.config(), request, locations)
+    claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
+    assert await killed_at(2, working(world, claim, locations), "export_jobs.read_people")  # the file is begun by then
+    xid = await world.xid(*ANA)
+    dry, done = await world.erase(xid, is_dry_run=True), await world.erase(xid)
+    assert (dry.receipt.export_files, done.receipt.export_files) == (2, 2)
+    assert dry.receipt.export_locations == (f"{place}/{out.job_id}",)
+    assert done.receipt.export_locations == tuple(sorted([f"{place}/{out.job_id}", f"{place}/begun/{begun.job_id}"]))
+    assert "://" in counted(done.receipt)
