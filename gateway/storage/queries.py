@@ -97,12 +97,18 @@ class Query:
         return filled
 
     def page(
-        self, columns: Sequence[str], after: Sequence[Any] | None, before: Sequence[Any] | None, *, descending: bool
+        self,
+        columns: Sequence[str],
+        after: Sequence[Any] | None,
+        before: Sequence[Any] | None,
+        *,
+        descending: bool,
+        **parts: str,
     ) -> tuple["Query", Sequence[Any]]:
         """Return the statement that reads a list from one of its keys to another, and the values to give it after its own parameters.
 
         The list is ordered by the columns; `after` and `before` are values of them, None for an end of the list. `{between}` becomes the
-        conditions that the first columns' index serves, `{order}` the columns with their direction.
+        conditions that the first columns' index serves, `{order}` the columns with their direction; `parts` go in place of other words in braces.
         """
         between, values = "", list[Any]()
         for key, sign in ((after, "<" if descending else ">"), (before, ">" if descending else "<")):
@@ -113,7 +119,7 @@ class Query:
                 values += key
         direction = "desc" if descending else "asc"
         order = ", ".join(f"{column} {direction}" for column in columns)
-        return self.filled(between=between, order=order), values
+        return self.filled(between=between, order=order, **parts), values
 
 
 _filled: WeightedCache[tuple[Any, ...], Query] = WeightedCache(MAX_CACHED_SQL_CHARACTERS)

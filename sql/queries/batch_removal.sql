@@ -134,13 +134,9 @@ with going as materialized (
 -- name: remove_ties(sandbox_id, batch_ids, origins) -> rows
 -- Removes the ties of the batches' documents with these primary identities. Returns their members, and which is the origin. Walks tie_pkey.
 with own as materialized (
-  select distinct t.tie_id, m.xid
+  select distinct t.tie_id, t.batch_id, m.xid
     from (select tie_id, xid, origin, batch_id, xids from gateway.tie where sandbox_id = $1 and xid = any($3::uuid[]) offset 0) as t
    cross join unnest(t.xids) as m (xid)
    where t.batch_id = any($2::uuid[]) and t.origin = t.xid
 )
-delete from gateway.tie as t
- using (select array_agg(xid) as xids, array_agg(tie_id) as tie_ids from own) as o
- cross join unnest(o.xids, o.tie_ids) as m (xid, tie_id)
- where t.sandbox_id = $1 and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id = any($2::uuid[])
-returning t.xid, t.xid = t.origin as is_of_origin;
+{gone_ties};

@@ -238,11 +238,7 @@ with own as materialized (
    cross join unnest(t.xids) as m (xid)
    where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.xid = any($4::uuid[]) and t.origin = t.xid and t.ingested_at <= $3
 )
-delete from gateway.tie as t
- using (select array_agg(xid) as xids, array_agg(tie_id) as tie_ids, array_agg(batch_id) as batch_ids from own) as o
- cross join unnest(o.xids, o.tie_ids, o.batch_ids) as m (xid, tie_id, batch_id)
- where t.sandbox_id = $1 and t.xid = any(o.xids) and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id is not distinct from m.batch_id
-returning t.xid, t.xid = t.origin as is_of_origin;
+{gone_ties};
 
 -- name: remove_unlinked_pairs(sandbox_id, xids, at) -> rows
 -- Forgets that these identities were unlinked from others by hand up to a time. Returns one end of each row. Walks unlinked_pair_pkey.

@@ -40,13 +40,16 @@ with slice as materialized (
 )
 select (select xid from slice order by xid desc limit 1) as last, array(select xid from expired order by xid) as xids;
 
+-- part: expired
+-- The expired events `e` under these identities.
+from gateway.event as e
+  join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
+ where e.sandbox_id = $1 and e.xid = any($4::uuid[]) and e.timestamp < $3
+   and e.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+
 -- name: count_facts(sandbox_id, at, before, xids) -> row
 -- The number of expired events and resends under these identities. Walks event_timeline_idx and event_resend_pkey.
-select (select count(*)
-          from gateway.event as e
-          join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
-         where e.sandbox_id = $1 and e.xid = any($4::uuid[]) and e.timestamp < $3
-           and e.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days))
+select (select count(*) {expired})
      + (select count(*)
           from gateway.event_resend as r
           join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = r.dataset_id
@@ -68,12 +71,7 @@ returning r.xid;
 -- name: find_identities_with_events(sandbox_id, at, before, xids, size) -> rows
 -- List those of these identities that have expired events: those of so many of them. Walks event_timeline_idx.
 select distinct xid
-  from (select e.xid
-          from gateway.event as e
-          join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
-         where e.sandbox_id = $1 and e.xid = any($4::uuid[]) and e.timestamp < $3
-           and e.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
-         limit $5) as found
+  from (select e.xid {expired} limit $5) as found
  order by xid;
 
 -- name: remove_events_concurrently(sandbox_id, at, before, xids, given, size) -> rows
@@ -121,10 +119,7 @@ with slice as materialized (
 -- name: find_events(sandbox_id, at, before, xids, size) -> rows
 -- List so many of the expired events under these identities. Walks event_timeline_idx.
 select e.dataset_id, e.xid, e.event_id, e.batch_id
-  from gateway.event as e
-  join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
- where e.sandbox_id = $1 and e.xid = any($4::uuid[]) and e.timestamp < $3
-   and e.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+  {expired}
  limit $5;
 
 -- name: find_ties(sandbox_id, at, before, xids, size) -> rows
@@ -147,8 +142,4 @@ with own as materialized (
    where t.sandbox_id = $1 and t.xid = any($4::uuid[]) and t.xid = any($5::uuid[]) and t.origin = t.xid and t.last_at < $3
      and t.last_at < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
 )
-delete from gateway.tie as t
- using (select array_agg(xid) as xids, array_agg(tie_id) as tie_ids, array_agg(batch_id) as batch_ids from own) as o
- cross join unnest(o.xids, o.tie_ids, o.batch_ids) as m (xid, tie_id, batch_id)
- where t.sandbox_id = $1 and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id = m.batch_id
-returning t.xid, t.xid = t.origin as is_of_origin;
+{gone_ties};

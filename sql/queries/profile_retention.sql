@@ -53,8 +53,4 @@ with own as materialized (
    cross join unnest(t.xids) as m (xid)
    where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.origin = t.xid
 )
-delete from gateway.tie as t
- using (select array_agg(xid) as xids, array_agg(tie_id) as tie_ids, array_agg(batch_id) as batch_ids from own) as o
- cross join unnest(o.xids, o.tie_ids, o.batch_ids) as m (xid, tie_id, batch_id)
- where t.sandbox_id = $1 and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id = m.batch_id
-returning t.xid, t.origin = t.xid as is_of_origin;
+{gone_ties};

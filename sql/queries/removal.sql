@@ -50,6 +50,15 @@ delete from gateway.record as r
  where r.sandbox_id = $1 and r.xid = any(g.xids) and r.xid = asked.xid and r.dataset_id = asked.dataset_id and r.ordinal = asked.ordinal
 returning r.xid, r.dataset_id, r.batch_id
 
+-- part: gone_ties
+-- Removes the rows of a tie that are `own`, one for each member. Returns the members, and which is the origin. Walks tie_pkey: said in this way, no index of
+-- batches is read.
+delete from gateway.tie as t
+ using (select array_agg(xid) as xids, array_agg(tie_id) as tie_ids, array_agg(batch_id) as batch_ids from own) as o
+ cross join unnest(o.xids, o.tie_ids, o.batch_ids) as m (xid, tie_id, batch_id)
+ where t.sandbox_id = $1 and t.xid = any(o.xids) and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id is not distinct from m.batch_id
+returning t.xid, t.xid = t.origin as is_of_origin
+
 -- part: told_versions
 -- How many record versions went from each record and batch.
 select xid, dataset_id, batch_id, count(*) as count from gone group by xid, dataset_id, batch_id

@@ -7,20 +7,8 @@ select case when is_exclusive then pg_advisory_xact_lock(hashint8extended($1::bi
   from unnest($2::bigint[], $3::boolean[]) as asked (key, is_exclusive);
 
 -- name: find_events(sandbox_id, dataset_id, xids, event_ids) -> rows
--- The events with these keys that are stored. Walks event_pkey once for each key: order and `limit` allow no other plan, whatever the
--- statistics say.
-select known.*
-  from unnest($3::uuid[], $4::text[]) as sent (xid, event_id)
- cross join lateral (
-       select e.xid, e.event_id, e.batch_id, e.ingested_at, e.document, e.is_redacted
-         from gateway.event as e
-        where e.sandbox_id = $1 and e.xid = sent.xid and e.dataset_id = $2 and e.event_id >= sent.event_id
-        order by e.event_id
-        limit 1) as known
- where known.event_id = sent.event_id;
-
--- name: hold_events(sandbox_id, dataset_id, xids, event_ids) -> rows
--- As `find_events`; none of these events is removed until the transaction ends. Walks event_pkey once for each key.
+-- The events with these keys that are stored; `{held}` is the part of this name, or nothing. Walks event_pkey once for each key: order and `limit`
+-- allow no other plan, whatever the statistics say.
 select known.*
   from unnest($3::uuid[], $4::text[]) as sent (xid, event_id)
  cross join lateral (
@@ -29,8 +17,12 @@ select known.*
         where e.sandbox_id = $1 and e.xid = sent.xid and e.dataset_id = $2 and e.event_id >= sent.event_id
         order by e.event_id
         limit 1
-          for key share) as known
+        {held}) as known
  where known.event_id = sent.event_id;
+
+-- part: held
+-- None of these events is removed until the transaction ends.
+for key share
 
 -- name: find_events_of_cluster(sandbox_id, dataset_id, xids, event_ids) -> rows
 -- As `find_events`, on Citus: no LATERAL is driven from values, and the nodes that are asked are told by the keys. Walks event_pkey.

@@ -116,8 +116,16 @@ PARTS = {
         for name in ("is_primary", "first_at", "last_at", "sightings")
     },
     **REMOVAL_PARTS,
+    "held": part("resends.held"),
+    "expired": part("event_retention.expired"),
+    "entry": part("audit.entry"),
+    "covered": part("audit.covered"),
 }
 """What is put into braces of other statements."""
+PASSING = {
+    name: fill(part("audit.passing"), covered=PARTS["covered"], subject=part(f"audit.{name}"))
+    for name in ("of_any", "of_subject")
+}
 OWN = {
     "people.read_people_by_id": {"columns": "g.xids, p.document"},
     "graph_vanishing.drop_vanished": {"vanished": part("graph_vanishing.vanished")},
@@ -153,13 +161,16 @@ def filled(statement):
         return made.sql, len(values)
     if statement is previews.COUNT_PEOPLE:
         return previews.COUNTING[search.IdentityGraphType.PDG].sql, 0
-    return statement.filled(**(PARTS | OWN.get(statement.name, {}))).sql, 0
+    return statement.filled(**_parts(statement)).sql, 0
+
+
+def _parts(statement):
+    return PARTS | {"passing": PASSING["of_any"]} | OWN.get(statement.name, {})
 
 
 ORDERS = {
     "api_keys.list_api_keys": api_keys.NEWEST_FIRST,
     "audit.list_entries": audit.NEWEST_FIRST,
-    "audit.list_entries_of_subject": audit.NEWEST_FIRST,
     "batch_lists.list_batches": batch_lists.NEWEST_FIRST.columns,
     "batch_lists.list_batches_of_datasets": batch_lists.NEWEST_FIRST.columns,
     "erased_identities.list_erased": erased_identities.NEWEST_FIRST,
@@ -181,7 +192,8 @@ async def plan_of(generic_plan, statement):
         key = (
             None if statement.name.startswith("batch_lists.") else (None,) * len(order.columns)
         )  # else parameters bound it
-        page, values = statement.page(order.columns, after=key, before=key, descending=order.descending)
+        parts = {name: text for name, text in _parts(statement).items() if name in {"entry", "passing", "owner"}}
+        page, values = statement.page(order.columns, after=key, before=key, descending=order.descending, **parts)
         text, bounds = page.sql, len(values)
     return await generic_plan(text, len(statement.parameters) + len(statement.columns) + bounds)
 
@@ -191,6 +203,12 @@ async def test_no_large_table_is_read_from_end_to_end(generic_plan, statement):
     plan = await plan_of(generic_plan, statement)
     read_whole = re.findall(r"Seq Scan on (\w+) ", plan + " ")
     assert not set(read_whole) & set(LARGE), plan
+
+
+@pytest.mark.parametrize("statement", [audit.LIST, audit.COUNT], ids=lambda statement: statement.name)
+async def test_entries_about_one_subject_are_found_by_the_index_of_subjects(generic_plan, statement):
+    text = statement.filled(**PARTS | {"passing": PASSING["of_subject"], "order": "at"}).sql
+    assert "using audit_entry_subject_idx" in await generic_plan(text, len(statement.parameters))
 
 
 @pytest.mark.parametrize("candidates", [None, [UUID(int=1)]], ids=["everybody", "candidates"])

@@ -122,7 +122,7 @@ def facts_of(batch_ids: Sequence[UUID], *, remove_errors: Query | None, end: Que
         find_records=query("batch_removal.find_records"),
         find_ties=query("batch_removal.find_ties"),
         remove_records=query("batch_removal.remove_records").filled(**REMOVAL_PARTS),
-        remove_ties=query("batch_removal.remove_ties"),
+        remove_ties=query("batch_removal.remove_ties").filled(**REMOVAL_PARTS),
         end=end,
     )
 

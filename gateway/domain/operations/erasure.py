@@ -193,7 +193,7 @@ def facts_of(xids: Sequence[UUID], at: datetime) -> Selection:
         find_records=query("erasure.find_records"),
         find_ties=query("erasure.find_ties"),
         remove_records=query("erasure.remove_records").filled(**REMOVAL_PARTS),
-        remove_ties=query("erasure.remove_ties"),
+        remove_ties=query("erasure.remove_ties").filled(**REMOVAL_PARTS),
     )
 
 

@@ -43,7 +43,7 @@ COUNT_REMOVED = query("removal.count_removed")
 LIST_REMAINING = query("removal.list_remaining_people")
 
 REMOVAL_PARTS: Final = {
-    name: part(f"removal.{name}") for name in ("counted", "gone", "told", "gone_versions", "told_versions")
+    name: part(f"removal.{name}") for name in ("counted", "gone", "told", "gone_versions", "told_versions", "gone_ties")
 }
 """What the statements that remove facts have in common."""
 

@@ -16,15 +16,14 @@ from gateway.domain.rules.keyset import Order, Page, Window, page_of_rows
 from gateway.domain.rules.names import camel_case
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Scope
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import query
+from gateway.storage.queries import fill, part, query
 from gateway.telemetry import correlation_id
 
 RECORD = query("audit.record")
-READ = query("audit.read_entries")
+_ENTRY, _COVERED = part("audit.entry"), part("audit.covered")
+READ = query("audit.read_entries").filled(entry=_ENTRY, covered=_COVERED)
 LIST = query("audit.list_entries")
 COUNT = query("audit.count_entries")
-LIST_OF_SUBJECT = query("audit.list_entries_of_subject")
-COUNT_OF_SUBJECT = query("audit.count_entries_of_subject")
 
 NEWEST_FIRST: Final = Order(("at", "entry_id"), (datetime, int), descending=True)
 """The order of entries in their list."""
@@ -148,26 +147,29 @@ async def list_entries(db: Database, scope: Scope, passing: AuditFilter, window:
     scope.require(Permission.ADMIN)
     least, greatest = (None if time is None else (time, 0) for time in (passing.since, passing.until))
     stretch = NEWEST_FIRST.stretch(window, least, greatest)
-    statement, keys = (LIST_OF_SUBJECT if passing.subject else LIST).page(**stretch)
-    rows = await db.rows(statement, *_conditions(scope, passing), *_subject(passing), window.fetch, *keys)
+    statement, keys = LIST.page(**stretch, entry=_ENTRY, passing=_passing(passing))
+    rows = await db.rows(statement, *_conditions(scope, passing), window.fetch, *keys)
     return page_of_rows([_entry(row) for row in rows], window)
 
 
 async def count_entries(db: Database, scope: Scope, passing: AuditFilter) -> int:
     """Count the entries that `list_entries` lists. Needs `admin`. Raises Forbidden."""
     scope.require(Permission.ADMIN)
-    statement = COUNT_OF_SUBJECT if passing.subject else COUNT
-    conditions = (*_conditions(scope, passing), passing.since, passing.until, *_subject(passing))
-    count: int = await db.value(statement, *conditions)
+    statement = COUNT.filled(passing=_passing(passing))
+    count: int = await db.value(statement, *_conditions(scope, passing), passing.since, passing.until)
     return count
 
 
+def _passing(passing: AuditFilter) -> str:
+    """Return the SQL of the conditions of a filter."""
+    subject = part("audit.of_subject" if passing.subject else "audit.of_any")
+    return fill(part("audit.passing"), covered=_COVERED, subject=subject)
+
+
 def _conditions(scope: Scope, passing: AuditFilter) -> tuple[Any, ...]:
-    return scope.organization.organization_id, _covered(scope), passing.actor, passing.action
-
-
-def _subject(passing: AuditFilter) -> tuple[Any, ...]:
-    return passing.subject.columns if passing.subject else ()
+    """Return their values."""
+    subject = passing.subject.columns if passing.subject else (None, None)
+    return scope.organization.organization_id, _covered(scope), passing.actor, passing.action, *subject
 
 
 def _covered(scope: Scope) -> list[str] | None:
