@@ -148,6 +148,10 @@ class EdgeLookedUp(NamedTuple):
     identities: int
 
 
+class ProjectionTokenIssued(NamedTuple):
+    """A token for one projection of one person was issued."""
+
+
 class ConnectionRefused(NamedTuple):
     """Postgres refused a connection for good, so that a retry is useless. `reason` is the server's message, which names no person."""
 
@@ -173,6 +177,7 @@ Observation = (
     | OperationRan
     | AttributesComputed
     | EdgeLookedUp
+    | ProjectionTokenIssued
 )
 Listener = Callable[[Observation], None]
 

@@ -21,7 +21,7 @@ from gateway.errors import Invalid, NotFound
 @strawberry.input(description="A token to be revoked.")
 class RevokeTokenInput:
     token_id: str = plain(
-        "Its claim `jti`. Of a token that the gateway made, the entries `createToken` and `issueProjectionToken` of the audit log tell it."
+        "Its claim `jti`, which everybody can read who has the token. Of one that `gateway token` made, the entry `createToken` of the audit log tells it."
     )
 
 
@@ -64,7 +64,7 @@ async def _issue(context: Context, given: IssueProjectionTokenInput) -> tuple[st
     xid = mutated_xid(context, given.identity, "identity")
     named = await _named(context, given.identity, xid)
     made = await tokens.issue_projection_token(
-        context.db, context.scope, Binding(configuration_id, *named), xid, _lifetime(given.expires_in)
+        context.db, context.scope, Binding(configuration_id, *named), _lifetime(given.expires_in)
     )
     return context.sign(context.scope.organization.organization_id, made), made.expires_at
 
@@ -99,5 +99,5 @@ class TokenMutation:
     issue_projection_token: ProjectionTokenPayload = mutation(
         _issue,
         Permission.PROFILE_READ,
-        "Issues a token that opens the projection of one identity under one configuration at edges, and nothing else anywhere: a browser that holds it asks an edge directly. Needs the scope `profile:read`.",
+        "Issues a token that opens the projection of one identity under one configuration at edges, and nothing else anywhere: a browser that holds it asks an edge directly. The audit log has the first that a caller gets of a configuration in an hour. Needs the scope `profile:read`.",
     )

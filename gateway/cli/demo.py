@@ -21,7 +21,6 @@ from gateway.demo.projections import NAME, project
 from gateway.demo.synthetic import crm_contact
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tokens import LIFETIME, Binding, issue_projection_token
-from gateway.domain.reading.identities import resolve_xid
 from gateway.server import process
 from gateway.server.deployment import Deployment, open_deployment
 from gateway.server.edge.deployment import EdgeDeployment
@@ -122,7 +121,6 @@ async def _projected(deployment: Deployment, data_centers: tuple[str, ...]) -> t
     db, scope, configurations = deployment.db, await deployment.scope(), Configurations()
     configuration_id = await project(db, scope, configurations, data_centers)
     email = crm_contact(HOUSEHOLD).email
-    xid = resolve_xid(scope, await configurations.read(db, scope), "Email", email)
-    made = await issue_projection_token(db, scope, Binding(configuration_id, "Email", email), xid, LIFETIME)
+    made = await issue_projection_token(db, scope, Binding(configuration_id, "Email", email), LIFETIME)
     signed = sign_token(deployment.signing_keys.current, scope.organization.organization_id, made)
     return f"/projections/{NAME}/Email/{quote(email)}", signed

@@ -30,6 +30,7 @@ from gateway.telemetry import (
     ListenerChanged,
     Observation,
     OperationRan,
+    ProjectionTokenIssued,
     RequestServed,
     StatementRan,
     TransactionRestarted,
@@ -37,7 +38,7 @@ from gateway.telemetry import (
 )
 
 PROBES = {"/healthz", "/metrics", "/readyz"}  # requested every few seconds by machines
-FREQUENT = {StatementRan, OperationRan, AttributesComputed, EdgeLookedUp}  # metrics count them
+FREQUENT = {StatementRan, OperationRan, AttributesComputed, EdgeLookedUp, ProjectionTokenIssued}  # metrics count them
 MAX_FRAMES = 12  # of a stack, the innermost ones
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

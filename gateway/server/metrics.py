@@ -35,6 +35,7 @@ from gateway.telemetry import (
     ListenerChanged,
     Observation,
     OperationRan,
+    ProjectionTokenIssued,
     QueueChanged,
     RequestServed,
     StatementRan,
@@ -220,6 +221,7 @@ class Metrics:
                 "Losses and recoveries of the connection that listens for notifications.",
             ),
             EdgeChanged: ("gateway_edge_events", "Deliveries to edges that were held up, and went on again."),
+            ProjectionTokenIssued: ("gateway_projection_tokens", "Tokens for projections that were issued."),
             FaultMasked: ("gateway_unexpected_errors", "Unexpected errors, masked for the caller."),
         }
         made = {kind: Counter(*texts, registry=self._registry) for kind, texts in counters.items()}

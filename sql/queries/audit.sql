@@ -6,6 +6,16 @@ insert into gateway.audit_entry (organization_id, sandbox_id, actor, api_key_id,
                                  correlation_id, at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, gateway.now());
 
+-- name: record_once(organization_id, sandbox_id, actor, api_key_id, action, subject_type, subject_key, before, after, correlation_id, seconds) -> none
+-- Adds an entry, as of now, unless the same caller did the same to the same subject in the last so many seconds. Walks audit_entry_subject_idx.
+insert into gateway.audit_entry (organization_id, sandbox_id, actor, api_key_id, action, subject_type, subject_key, before, after,
+                                 correlation_id, at)
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, stamp
+  from gateway.now() as stamp
+ where not exists (select from gateway.audit_entry e
+                    where e.organization_id = $1 and e.subject_type = $6 and e.subject_key = $7 and e.at > stamp - make_interval(secs => $11)
+                      and e.action = $5 and e.actor = $3 and e.api_key_id is not distinct from $4);
+
 -- part: entry
 -- What an entry says.
 entry_id, at, actor, api_key_id, action, subject_type, subject_key, before, after, correlation_id

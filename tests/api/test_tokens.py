@@ -1,14 +1,18 @@
 """`issueProjectionToken`: for whom a token is issued, what it opens, and for how long."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from client import KEY
+from client import KEY, Client
 from world import record
 
 from gateway.api.ids import global_id
 from gateway.domain.config.tokens import Binding
+from gateway.domain.rules.keyset import Window
+from gateway.domain.work.audit import AuditFilter, list_entries
 from gateway.server.signing_keys import SigningKeys
 from gateway.server.token_reader import TokenReader
+from gateway.telemetry import ProjectionTokenIssued, listen
 
 ISSUE = """mutation ($given: IssueProjectionTokenInput!) { issueProjectionToken(input: $given) {
   token expiresAt userErrors { code path } } }"""
@@ -42,6 +46,30 @@ async def test_a_token_opens_one_projection_of_one_person_known_or_not(client):
         assert timedelta(minutes=59) < lifetime <= timedelta(hours=1)
     day = await issue(client, projection, ADA, expiresIn="PT24H")
     assert datetime.fromisoformat(day["expiresAt"]) - datetime.now(UTC) > timedelta(hours=23, minutes=59)
+
+
+async def test_the_audit_log_has_the_first_token_of_an_hour_of_each_caller_and_configuration(client, later):
+    world, issued = client.world, []
+    site, cart = await world.project("site", "person.name"), await world.project("cart", "person")
+    stop = listen(issued.append)
+    entries = []
+    for projection, actor, hours in (
+        (site, "ann", 0),
+        (site, "ann", 0),
+        (site, "bob", 0),
+        (cart, "bob", 0),
+        (cart, "bob", 2),
+    ):
+        of = replace(world, db=await later(timedelta(hours=hours)), scope=replace(world.scope, actor=actor))
+        for _ in range(2):
+            await issue(Client.of(of), projection, ADA)
+        rows = await list_entries(world.db, world.scope, AuditFilter(action="issueProjectionToken"), Window(10))
+        entries.append([(one.actor, one.subject.key) for one in rows.items])
+    stop()
+    assert [len(each) for each in entries] == [1, 1, 2, 3, 4]
+    of_site, of_cart = [(f"{each.configuration_id}",) for each in (site, cart)]
+    assert entries[-1] == [("bob", of_cart), ("bob", of_cart), ("bob", of_site), ("ann", of_site)]
+    assert sum(isinstance(each, ProjectionTokenIssued) for each in issued) == 10
 
 
 async def test_no_token_is_issued_for_what_cannot_be(client):

@@ -22,6 +22,7 @@ from gateway.domain.work.audit import Subject
 from gateway.errors import Invalid, Unavailable
 from gateway.storage.database import Database, Reader, Session
 from gateway.storage.queries import query
+from gateway.telemetry import ProjectionTokenIssued, observe
 
 REVOKE = query("tokens.revoke")
 DROP_EXPIRED = query("tokens.drop_expired")
@@ -34,6 +35,7 @@ LIFETIME: Final = timedelta(hours=24)
 """Of a token of ours, unless another is chosen."""
 
 BOUND_LIFETIME: Final = timedelta(hours=1)
+LOGGED_EVERY: Final = timedelta(hours=1)
 """Of a token that is bound to a projection, unless another is chosen; at most LIFETIME."""
 
 MAX_TOKEN_ID: Final = 255
@@ -127,11 +129,11 @@ def sign_nothing(_organization_id: UUID, _token: NewToken) -> str:
 
 
 async def issue_projection_token(
-    db: Database, scope: Scope, binding: Binding, xid: UUID, lifetime: timedelta = BOUND_LIFETIME
+    db: Database, scope: Scope, binding: Binding, lifetime: timedelta = BOUND_LIFETIME
 ) -> NewToken:
-    """Make a token that opens the projection of one identity at edges, and nothing else, to be signed. `xid` names it in the audit log.
+    """Make a token that opens the projection of one identity at edges, and nothing else, to be signed.
 
-    Needs `profile:read`. Raises Forbidden, and Invalid for a lifetime of more than a day.
+    Of the tokens that a caller gets for a configuration, the audit log has the first of each hour; all are observed. Needs `profile:read`. Raises Forbidden, and Invalid for a lifetime of more than a day.
     """
     scope.require(Permission.PROFILE_READ)
     if not timedelta(0) < lifetime <= LIFETIME:
@@ -139,9 +141,10 @@ async def issue_projection_token(
     only = [Permission.PROFILE_READ], [scope.sandbox.name]
     token = new_token(scope.actor, *only, lifetime, bound_to=binding)
     subject = Subject("ProjectionConfiguration", (binding.configuration_id,))
-    told = {"tokenId": token.token_id, "subject": token.subject, "xid": xid, "expiresAt": token.expires_at}
+    told = {"tokenId": token.token_id, "expiresAt": token.expires_at}
     async with db.transaction() as tx:
-        await audit.record(tx, scope, "issueProjectionToken", subject, after=told)
+        await audit.record_once(tx, scope, "issueProjectionToken", subject, after=told, within=LOGGED_EVERY)
+    observe(ProjectionTokenIssued())
     return token
 
 

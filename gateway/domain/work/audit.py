@@ -6,7 +6,7 @@ An entry outlives what it is about, and is never changed: no verb deletes one. I
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from gateway.storage.queries import fill, part, query
 from gateway.telemetry import correlation_id
 
 RECORD = query("audit.record")
+RECORD_ONCE = query("audit.record_once")
 _ENTRY, _COVERED = part("audit.entry"), part("audit.covered")
 READ = query("audit.read_entries").filled(entry=_ENTRY, covered=_COVERED)
 LIST = query("audit.list_entries")
@@ -85,13 +86,20 @@ async def record(
     subject's state as a dataclass or a mapping, None where it did not exist or is gone. Of a dataclass, fields with `repr=False` are
     left out: they are secrets.
     """
+    await tx.execute(RECORD, *_columns(scope, action, subject, before, after))
+
+
+async def record_once(
+    tx: Session, scope: Scope, action: str, subject: Subject, *, after: Any, within: timedelta
+) -> None:
+    """Add an entry to the log, unless the same caller did the same to the subject within this time: for what is done as often as people come."""
+    await tx.execute(RECORD_ONCE, *_columns(scope, action, subject, None, after), within.total_seconds())
+
+
+def _columns(scope: Scope, action: str, subject: Subject, before: Any, after: Any) -> tuple[Any, ...]:
     request = correlation_id.get()
-    await tx.execute(
-        RECORD,
-        *(scope.organization.organization_id, _sandbox_of(scope, subject), scope.actor, scope.api_key_id, action),
-        *(*subject.columns, _told(before), _told(after)),
-        None if request == "-" else request,
-    )
+    of = scope.organization.organization_id, _sandbox_of(scope, subject), scope.actor, scope.api_key_id, action
+    return *of, *subject.columns, _told(before), _told(after), None if request == "-" else request
 
 
 async def record_backup(db: Database, scope: Scope) -> None:
