@@ -40,7 +40,7 @@ def folded(function: AggregateFunction, kind: Type, count: str, value: str) -> s
             return f"coalesce({value}, 0)"
         case AggregateFunction.AVERAGE:
             return f"{value} / nullif({count}, 0)"
-    return as_json(Value(kind, _from_number(value, kind)))
+    return as_json(Value(kind, _time(value, kind))) if kind in TIMES else value
 
 
 def time_of(seconds: str) -> str:
@@ -50,7 +50,6 @@ def time_of(seconds: str) -> str:
     return f"('epoch'::timestamptz + {whole} + {rest})"
 
 
-def _from_number(sql: str, kind: Type) -> str:
-    if kind is Scalar.DATE:
-        return f"({time_of(sql)} at time zone 'UTC')::date"
-    return time_of(sql) if kind is Scalar.DATE_TIME else sql
+def _time(seconds: str, kind: Type) -> str:
+    time = time_of(seconds)
+    return f"({time} at time zone 'UTC')::date" if kind is Scalar.DATE else time

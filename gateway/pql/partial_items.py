@@ -37,6 +37,8 @@ MAPS: Final = 8
 
 _TOO_MANY: Final = "'null'::jsonb"
 """Stands among the maps for one of too many keys."""
+_MAPS: Final = "from jsonb_path_query({}, '$[*][*]') as m (v)"
+"""Where the elements `m` of an array of arrays come from: one function costs half of two."""
 _MAP: Final = "jsonb_object_agg(g.k, jsonb_build_array(g.n, g.v))"
 _NO_NUMBER: Final = "null::numeric"
 _NEWEST_FIRST: Final = "t.timestamp desc, t.event_id, t.xid, t.dataset_id"
@@ -57,8 +59,14 @@ class Items(Protocol):
     def normal(self, items: str) -> str:
         """Return items in the one form that equal ones have."""
 
-    def result(self, items: str) -> str:
-        """Return a statement of one row about an array of items: `value`, `at` and `is_whole`, whether nothing of it was left out."""
+    def together(self, column: str, limit: str) -> str:
+        """Return what the items of the rows that a statement folds come to, of their column, and under a condition."""
+
+    def value(self, items: str) -> str:
+        """Return the value as jsonb of what items come to: JSON null where it is missing, and NULL where something was left out."""
+
+    def at(self, items: str) -> str:
+        """Return the time of the event that the value is from, as jsonb."""
 
 
 def items_of(body: Typed, aggregate: Aggregate) -> Items | None:
@@ -78,13 +86,12 @@ def items_of(body: Typed, aggregate: Aggregate) -> Items | None:
 class Newest:
     """The newest `size` events: of each the seconds of its time, its key, and an array of its values; without this, they are too large.
 
-    `taken`: what is taken of an event, a field of it or an expression over it. `is_list`: the result is all values, and not the first one alone.
+    `taken`: what is taken of an event, a field of it or an expression over it.
     """
 
     of: Typed
     size: int
     taken: Mapped | Read
-    is_list: bool
 
     def column(self, source: Source, counts: str) -> str:
         """Return an array with the event, or NULL."""
@@ -111,16 +118,22 @@ class Newest:
         """Return the array as it is: it is in order."""
         return items
 
-    def result(self, items: str) -> str:
-        """Return the values of the newest events, or the first of them."""
+    def together(self, column: str, limit: str) -> str:
+        """Return an array of the arrays of rows."""
+        return f"array_agg({column}) filter (where {limit})"
+
+    def value(self, items: str) -> str:
+        """Return the values of the newest events."""
         is_told = "i.v <> 'null'" if self._drops_missing else "i.v is not null"
-        values = f"jsonb_agg(i.v order by {_ranked('b.v')}, i.o) filter (where {is_told})"
-        value = f"coalesce({values}, '[]')" if self.is_list else f"{values} -> 0"
-        at = as_json(Value(Scalar.DATE_TIME, time_of("max((b.v -> 0)::numeric)")))
+        values = f"coalesce(jsonb_agg(i.v order by {_ranked('b.v')}, i.o) filter (where {is_told}), '[]')"
         return (
-            f"select {value} as value, {at} as at, coalesce(bool_and(b.v -> 4 is not null), true) as is_whole "
-            f"from ({self._best(items)}) as b left join lateral jsonb_array_elements(b.v -> 4) with ordinality as i (v, o) on true"
+            f"(select case when coalesce(bool_and(b.v -> 4 is not null), true) then {values} end from ({self._best(items)}) as b "
+            "left join lateral jsonb_array_elements(b.v -> 4) with ordinality as i (v, o) on true)"
         )
+
+    def at(self, _: str) -> str:
+        """Return NULL: it is from several."""
+        return "null::jsonb"
 
     def _best(self, items: str) -> str:
         ranked = _ranked("m.v")
@@ -143,14 +156,31 @@ class Newest:
         )
 
 
+class Latest(Newest):
+    """The newest event alone: the first of its values is the result."""
+
+    def together(self, column: str, limit: str) -> str:
+        """Return the newest event of rows. The newest one of each row is in front."""
+        event = f"({column} -> 0)"
+        return f"(array_agg({event} order by {_ranked(event)}) filter (where {limit} and {column} is not null))[1]"
+
+    def value(self, items: str) -> str:
+        """Return the first value of an event."""
+        return f"coalesce({items} -> 4 -> 0, case when {items} is null or {items} -> 4 = '[]' then 'null'::jsonb end)"
+
+    def at(self, items: str) -> str:
+        """Return the time of an event."""
+        return as_json(Value(Scalar.DATE_TIME, time_of(f"({items} -> 0)::numeric")))
+
+
 def _newest(body: Typed) -> Newest | None:
     match body:
         case Read(of=First(of=Top(of=of))) as read:
-            return Newest(of, 1, read, is_list=False)
+            return Latest(of, 1, read)
         case First(of=Mapped(of=Top(of=of)) as mapped):
-            return Newest(of, 1, mapped, is_list=False)
+            return Latest(of, 1, mapped)
         case Mapped(of=Top(of=of, size=size)) as mapped if size <= NEWEST:
-            return Newest(of, size, mapped, is_list=True)
+            return Newest(of, size, mapped)
     return None
 
 
@@ -167,17 +197,17 @@ def _ranked(entry: str) -> str:
 class Keyed:
     """What events with each key come to: maps from keys to two numbers, to be added up; NULL in place of a map: it has too many keys.
 
-    `of`: an array whose items are keys, or are grouped by a key of each. `value`: what groups come to; None where their items are counted.
+    `of`: an array whose items are keys, or are grouped by a key of each. `value_of`: what groups come to; None where their items are counted.
     """
 
     aggregate: AggregateFunction
     of: Typed | Grouped
-    value: Aggregated | None = None
+    value_of: Aggregated | None = None
 
     @property
     def function(self) -> AggregateFunction:
         """What is made of each group."""
-        return AggregateFunction.COUNT if self.value is None else AggregateFunction(self.value.function.upper())
+        return AggregateFunction.COUNT if self.value_of is None else AggregateFunction(self.value_of.function.upper())
 
     def column(self, source: Source, counts: str) -> str:
         """Return a map for the event, or NULL."""
@@ -212,21 +242,27 @@ class Keyed:
         """Return all maps as one."""
         return f"case when {items} is not null then {self._one(f'from jsonb_array_elements({items}) as m (v)')} end"
 
-    def result(self, items: str) -> str:
+    def together(self, column: str, limit: str) -> str:
+        """Return an array of the arrays of rows."""
+        return f"jsonb_agg({column}) filter (where {limit} and {column} is not null)"
+
+    def value(self, items: str) -> str:
         """Return the number of keys, that which most have, or a map of all."""
         match self.aggregate:
             case AggregateFunction.DISTINCT:
                 value = "to_jsonb(count(g.k))"
             case AggregateFunction.MOST_FREQUENT:
-                value = (
-                    'to_jsonb((array_agg(g.k order by g.n desc, g.k collate "C") filter (where g.k is not null))[1])'
-                )
+                most = '(array_agg(g.k order by g.n desc, g.k collate "C") filter (where g.k is not null))[1]'
+                value = f"coalesce(to_jsonb({most}), 'null')"
             case _:
-                kind = Scalar.LONG if self.value is None else self.value.type
+                kind = Scalar.LONG if self.value_of is None else self.value_of.type
                 each = folded(self.function, kind, "g.n", "g.v")
                 value = f"coalesce(jsonb_object_agg(g.k, {each}) filter (where g.k is not null and {each} is not null), '{{}}')"
-        is_whole = "coalesce(bool_and(g.k is not null), true)"
-        return f"select {value} as value, null::jsonb as at, {is_whole} as is_whole from ({self._by_key(_elements(items))}) as g"
+        return f"(select case when coalesce(bool_and(g.k is not null), true) then {value} end from ({self._by_key(_MAPS.format(items))}) as g)"
+
+    def at(self, _: str) -> str:
+        """Return NULL: it is from several events."""
+        return "null::jsonb"
 
     def _taken(self, source: Source) -> tuple[Rows, str, str]:
         """Return the items of an event, and SQL of the key and the value of each, NULL where it is missing."""
@@ -234,9 +270,9 @@ class Keyed:
             return *_distinct(source, self.of), _NO_NUMBER
         found = bound(source, self.of.of, self.of.item)
         key, value = as_text(source.value(self.of.key)), _NO_NUMBER
-        if self.value is not None and self.value.value is not None:
-            source.bind(self.value.item, found.item)
-            value = number_of(source.value(self.value.value))
+        if self.value_of is not None and self.value_of.value is not None:
+            source.bind(self.value_of.item, found.item)
+            value = number_of(source.value(self.value_of.value))
         return found, key, value
 
     def _folds(self, count: str, value: str) -> tuple[str, str]:

@@ -105,6 +105,12 @@ def written(expression: Expression, inputs: Inputs, write: Callable[[Source], st
     return Compiled(found.sql.format(*places), found.values)
 
 
+def written_apart(expression: Expression, inputs: Inputs, write: Callable[[Source], Iterable[str]]) -> list[Predicate]:
+    """Return SQL of each of several things that a function writes of values in an expression, with gaps for the values of its parameters."""
+    compiler = _Compiler(expression, inputs)
+    return list(map(compiler.parametrized, write(compiler)))
+
+
 def condition(expression: Expression, inputs: Inputs) -> Predicate:
     """Return an expression that is a condition as a predicate, whose SQL is NULL where that is not known."""
     compiler = _Compiler(expression, inputs)

@@ -39,6 +39,7 @@ from gateway.projection.tree import (
     Rows,
     Subset,
     Under,
+    keys_of,
     nodes_of,
 )
 
@@ -46,8 +47,9 @@ _WIDTH: Final = 50  # pieces side by side: Postgres reads `a || b || c` as deep 
 _FEW: Final = 4
 """Leaves of an object that are looked for before it is known to be there: to ask for that costs about as much as they do."""
 
-COMPUTED: Final = "computed.document"
-"""Where a statement has the object of values that are computed for a record, in jsonb."""
+COMPUTED: Final = (
+    "computed."  # and the name of a value that is computed for a record: where a statement has it, in jsonb
+)
 
 _NULL: Final = "'null'"
 _Piece: TypeAlias = tuple[bool, str]
@@ -187,8 +189,9 @@ class _Writer:
             yield from _pieces(of, document, _NULL)
 
     def computed(self, each: Sequence[tuple[str, Node]]) -> Iterator[_Piece]:
+        yield True, "["
         for place, (key, of) in enumerate(each):
-            yield True, "," if place else "["
+            yield True, "," if place else ""
             yield from _Writer(self._source.computed[key], self._values).pieces(of)
         yield True, "]"
 
@@ -345,16 +348,15 @@ def _pieces(node: Node, value: str, missing: str) -> Iterator[_Piece]:
         case Under(key, of):
             yield from _under(key, of, value, missing, None)
         case Computed(of):
-            yield from _pieces(of, COMPUTED, missing)
+            named = {key: f'{COMPUTED}"{key}"' for key in keys_of(node)}
+            yield from _object(of, "", _NULL, named) if isinstance(of, Object) else [(False, _subset(of, "", named))]
         case Object():
             yield False, f"coalesce({_object_or_null(node, value)}, {missing})"
         case Subset() if _has_computed(node):
             yield False, _subset(node, value, {})
         case Subset():
-            yield (
-                False,
-                f"coalesce(case when jsonb_typeof({value}) = 'object' then {_subset(node, value, {})} end, {missing})",
-            )
+            found = f"case when jsonb_typeof({value}) = 'object' then {_subset(node, value, {})} end"
+            yield False, f"coalesce({found}, {missing})"
         case Items(of) if not _is_leaf(of):
             yield False, f"coalesce({_array(of, value)}, {missing})"
         case _:

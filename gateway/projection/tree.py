@@ -288,10 +288,11 @@ def is_computed(node: Node) -> bool:
 def computed_in(node: Node) -> list[str] | None:
     """Return the keys of values that are wanted of those computed; None where nothing is wanted that has such values."""
     found = [each for each in nodes_of(node) if isinstance(each, Computed | ComputedList)]
-    return list(dict.fromkeys(chain.from_iterable(map(_keys, found)))) if found else None
+    return list(dict.fromkeys(chain.from_iterable(map(keys_of, found)))) if found else None
 
 
-def _keys(node: Computed | ComputedList) -> Iterator[str]:
+def keys_of(node: Computed | ComputedList) -> Iterator[str]:
+    """Return the keys of values that are wanted of those computed."""
     if isinstance(node, ComputedList):
         return (key for key, _ in node.each)
     fields = ((name, below) for name, below in node.of.fields if not isinstance(below, Constant))
@@ -338,7 +339,7 @@ def _revalued(given: Any, made: Callable[[tuple[Any, ...]], tuple[Any, ...]]) ->
             filter_ = tuple(_revalued(each, made) for each in filter_)
             after, before = after and _revalued(after, made), before and _revalued(before, made)
             return Rows(name, filter_, after, before, order, size, backward, key)
-        case tuple():
+        case (Predicate(), *_):
             return tuple(_revalued(each, made) for each in given)
     return given
 

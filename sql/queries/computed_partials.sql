@@ -8,59 +8,37 @@ select t.xid, {seconds}::integer as bucket_seconds, {bucket} as bucket, min(t.ti
  where ({counts}){since}
  group by t.xid, {bucket}
 
--- part: whole
--- Whether all events of a row `o` lie in a window, of those with buckets of its size.
-o.bucket_seconds = {seconds} and o.first_at >= {since} and o.last_at <= moment.at
-
--- part: cut
--- Whether a window cuts a row `o`, of those with buckets of its size.
-o.bucket_seconds = {seconds} and (o.last_at > moment.at or (o.first_at < {since} and o.last_at >= {since}))
+-- part: in_window
+-- Whether all events of a row `o` lie in a window, of those with buckets of its size that the window reaches; for others, NULL.
+case when o.bucket_seconds = {seconds}{is_reached} then o.last_at <= moment.at{is_whole} end
 
 -- part: folded
 -- What partials come to for a person, who has events under the identities `{xids}`: one row with a column for each attribute, over events from the
--- begin of its window, which is in `moment.since`, up to `moment.at`. `{oldest}`: the earliest of these times by the size of a bucket, one of
--- `{sizes}`. Of a row `{whole}` and `{cut}` say for each window whether it counts whole, or each of its events in the window alone, as `{counted}`
--- says. Walks computed_partial_pkey, and event_timeline_idx for the rows that are cut.
+-- begin of its window up to `moment.at`. `{reached}`: whether a window reaches a row, which is of one of these `{sizes}`. Walks
+-- computed_partial_pkey, and event_timeline_idx for the rows that are cut.
 with held as materialized (
-  select o.xid, o.first_at, o.last_at, o.numbers, o.items, {whole}, {cut}
+  select o.xid, o.first_at, o.last_at, {kept}, {windows}
     from gateway.computed_partial as o
    where o.sandbox_id = $1 and o.xid = any({xids}) and o.bucket_seconds = any('{{sizes}}')
-     and o.first_at <= moment.at and o.last_at >= case o.bucket_seconds {oldest} end
+     and o.first_at <= moment.at{reached}
 )
 select {values}
-  from (select numbers, items, {flags}
-          from held
-         union all
-        select {numbers}, {items}, {counted}
-          from held as h
-         cross join lateral (select e.timestamp, {columns}
-                               from gateway.event as e{document}
-                              where e.sandbox_id = $1 and e.xid = h.xid and e.timestamp between h.first_at and h.last_at
-                             offset 0) as t
-         where {is_cut}) as part
+  from (select {names} from held{of_events}) as part
+
+-- part: of_events
+-- The events of rows `h` that windows cut, each as if it were a row.
+ union all
+select {of_event}
+  from held as h
+ cross join lateral (select e.timestamp, {columns}
+                       from gateway.event as e{document}
+                      where e.sandbox_id = $1 and e.xid = h.xid and e.timestamp between h.first_at and h.last_at
+                     offset 0) as t
+ where {is_cut}
 
 -- part: is_known
 -- Whether the configuration is still of a version. If it is not, others may stand at the slots.
 exists (select from gateway.sandbox where sandbox_id = $1 and config_version = {version})
-
--- part: before
--- When a window begins that ends at a moment. A day that a month lacks is its last.
-(now.at at time zone 'UTC' - make_interval(months => {months}, secs => {seconds})) at time zone 'UTC'
-
--- part: moment
--- This moment, which is the next whole millisecond and the same in all rows, and when windows begin that end at it.
-(select now.at, array[{since}]::timestamptz[] as since
-   from (select (select date_trunc('milliseconds', stamp + interval '999 microseconds') from gateway.now() as stamp) as at) as now
- offset 0) as moment
-
--- part: document
--- The values of a person by the names of their attributes at this moment, as `computed.document`; and whether JSON can tell them as they are: nothing was left out, no number is beyond any double, and nothing is null. `{most}`
--- characters of text have no map with more keys than are told.
-cross join {moment}
- cross join lateral ({folded}) as folded
- cross join lateral (select jsonb_strip_nulls(jsonb_build_object({values})) as document offset 0) as computed
- cross join lateral (select {are_whole} and length(computed.document::text) <= {most}
-                            and not jsonb_path_exists(computed.document, '$.** ? (@ == null || @ >= {beyond} || @ <= -{beyond})') as is_told) as checked
 
 -- part: of_xids
 -- The partials that events of some identities make, those within a time if one is given. What is taken for buckets of one size alone reads no
@@ -233,7 +211,7 @@ select xid, bucket_seconds, bucket, (select count(*) from gone) as gone
 -- computed_partial_pkey, and event_timeline_idx for the rows that are cut.
 select folded.*
   from unnest($3::integer[], $4::integer[]) with ordinality as slice (start, stop, place)
- cross join lateral (select ($2::uuid[])[slice.start:slice.stop] as xids, $5::timestamptz as at, $6::timestamptz[] as since offset 0) as moment
+ cross join lateral (select ($2::uuid[])[slice.start:slice.stop] as xids, $5::timestamptz as at{since} offset 0) as moment
  cross join lateral ({folded}) as folded
  where {is_known}
  order by slice.place;

@@ -11,12 +11,12 @@ from uuid import UUID
 import pytest
 
 from gateway.domain.config import api_keys
-from gateway.domain.config.attribute_expressions import Readable, Unions, computation_of
+from gateway.domain.config.attribute_expressions import Definition, Unions, in_order, make_programs
 from gateway.domain.config.configuration import KeptPartial
 from gateway.domain.facts import batch_lists, ingest_errors
 from gateway.domain.operations import erased_identities, erasure
 from gateway.domain.operations.removal import REMOVAL_PARTS
-from gateway.domain.reading import computed_partials, events, people_statements, previews, search
+from gateway.domain.reading import computed_partials, events, people_statements, person_values, previews, search
 from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
 from gateway.domain.rules.buckets import size_of_buckets
 from gateway.domain.rules.durations import Duration
@@ -63,9 +63,8 @@ WHOLE_SANDBOX = re.compile(
 )  # about all rows, whatever way is shortest; or by indexes that a job makes: tests/pql/test_indexes.py
 FIELDS = (("a", Under("a", Leaf("String"))), ("b", Under("b", Items(Object((("c", Under("c", Leaf("Int"))),))))))
 ENTITY = Document(Object(FIELDS))
-WITH_VALUES = Document(
-    Object((*FIELDS, ("own", Under("own", Object((("values", Under("values", Computed(Object(FIELDS)))),))))))
-)
+VALUES = Computed(Object((("last", Under("last", Leaf("String"))), ("above", Under("above", Leaf("Float"))))))
+WITH_VALUES = Document(Object((*FIELDS, ("own", Under("own", Object((("values", Under("values", VALUES)),)))))))
 ROWS = EventRequest(EventFilter(), EventOrder(descending=True), Window(10)).rows(Packed("", (("xid", Packing.UUID),)))
 PAGE = Page(ROWS, Object((("nodes", Each(ENTITY)), ("on", HasMore(behind=True)), ("last", End(is_first=False)))))
 PERSON = Projection(
@@ -75,17 +74,34 @@ PROFILE, EVENT = (
     compose(each, None, None, "acme") for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT)
 )
 UNIONS = Unions("acme", PROFILE, EVENT)
+AGGREGATIONS = {
+    "last": ("xEvent.topN(timestamp, 1).head().eventType", None),
+    "spent": ("xEvent.sum(commerce.order.priceTotal)", Duration(30, "D")),
+    "byKind": ("xEvent.groupBy(eventType).map((K, G) => mapEntry(K, G.max(timestamp)))", None),
+    "some": ("xEvent.topN(timestamp, 5).map(eventType)", Duration(30, "D")),
+}
+PUBLISHED = make_programs(
+    UNIONS,
+    [
+        Definition(name, text, XdmClass.INDIVIDUAL_PROFILE, lookback)
+        for name, (text, lookback) in {
+            **AGGREGATIONS,
+            "many": ("xEvent.topN(timestamp, 30).map(eventType)", None),
+            "above": ("_acme.ComputedAttributes.spent + 1", None),
+        }.items()
+    ],
+).programs
 KEPT = tuple(
-    KeptPartial(text, slot, lookback, size_of_buckets(lookback), computation.partial, is_complete=True)
-    for slot, (text, lookback) in enumerate(
-        [
-            ("xEvent.topN(timestamp, 1).head().eventType", None),
-            ("xEvent.sum(commerce.order.priceTotal)", Duration(30, "D")),
-            ("xEvent.groupBy(eventType).map((K, G) => mapEntry(K, G.max(timestamp)))", None),
-            ("xEvent.topN(timestamp, 5).map(eventType)", Duration(30, "D")),
-        ]
-    )
-    for computation in [computation_of(text, XdmClass.INDIVIDUAL_PROFILE, UNIONS, Readable())]
+    KeptPartial(name, slot, lookback, size_of_buckets(lookback), PUBLISHED[name].partial, is_complete=True)
+    for slot, (name, (_, lookback)) in enumerate(AGGREGATIONS.items())
+)
+COMPUTABLE = person_values.Computable(
+    1,
+    1,
+    tuple(PUBLISHED),
+    tuple(in_order(PUBLISHED, PUBLISHED)),
+    KEPT,
+    {"many": None, **{name: lookback for name, (_, lookback) in AGGREGATIONS.items()}},
 )
 PARTIALS = {
     "computed_partials.fold": computed_partials.folding,
@@ -138,10 +154,7 @@ OWN = {
 def filled(statement):
     """A statement as it is run, and the number of values behind its own parameters."""
     if statement.name in {"people.read_people", "people.read_texts", "people.list_people"}:
-        names = tuple(each.name for each in KEPT)
-        made = people_statements.statement_of(
-            PERSON, statement, "desc", (), computed_partials.Foldable(1, 1, names, KEPT)
-        )
+        made = people_statements.statement_of(PERSON, statement, "desc", (), COMPUTABLE)
         return made.query.sql, len(made.values)
     if statement.name == "events.list_events":
         asked = EventRequest(EventFilter(), EventOrder(descending=True), Window(10))

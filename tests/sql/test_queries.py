@@ -39,6 +39,7 @@ OWN = {
         "of_xids": PARTS["of_xids"].replace("(true)", "(true and t.timestamp >= ($3::timestamptz[])[1])"),
     },
     "computed_partials.make_held": WITHIN,
+    "computed_partials.fold": {"since": ", ($6::timestamptz[])[1] as since1"},
     "graph_vanishing.drop_vanished": {"vanished": part("graph_vanishing.vanished")},
     "erasure_redaction.read_versions": {"versions": part("erasure_redaction.by_record")},
     "kept_values.forget_people": {"lock": "for update of v"},

@@ -4,10 +4,10 @@ Under PDG a person is a graph, and any member finds it. Under NONE each identity
 others merely name is none.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Awaitable, Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
@@ -34,7 +34,7 @@ from gateway.domain.reading.statements import Made, kinds_of
 from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.merge import Document, Merged
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.errors import Unavailable
+from gateway.errors import Unavailable, Unstorable
 from gateway.projection.tree import Projection
 from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query
@@ -50,6 +50,7 @@ TRIES = 3
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these
 
 _BETWEEN: Final = "\x01"  # as in people.read_texts
+_Read = TypeVar("_Read")
 _UNREAD: Any = object()
 """Stands for what was not read; whatever looks into it fails."""
 
@@ -118,17 +119,17 @@ async def project_people(
     xids: Sequence[UUID],
     way: Way,
 ) -> list[Found] | None:
-    """Read as much of each xid's person as is projected; the values that are `computed` for it are folded in the statement. Not on a cluster.
+    """Read as much of each xid's person as is projected; the values of attributes in it are computed in the statement. Not on a cluster.
 
-    None if the policy or the configuration has another version by now, or JSON has no room for a value. Needs `profile:read`. Raises Forbidden.
+    None if the policy or the configuration has another version by now, or a value cannot be given so: JSON has no room for it, something was left
+    out of what it is folded of, or it is out of range. Needs `profile:read`. Raises Forbidden.
     """
     scope.require(Permission.PROFILE_READ)
     if not xids:
         return []
     made = STATEMENTS.of(way.projection, READ, "", (), way.computed)
-    with _timed(scope, way, len(xids)):
-        rows = await made.rows(db, scope.sandbox_id, *way.policy, xids)
-    return _found(rows, way.projection)
+    rows = await _computed(made.rows(db, scope.sandbox_id, *way.policy, xids), scope, way, len(xids))
+    return None if rows is None else _found(rows, way.projection)
 
 
 async def project_texts(
@@ -207,9 +208,9 @@ async def list_projected(
     """
     scope.require(Permission.PROFILE_READ)
     statement = STATEMENTS.of(way.projection, LIST, _direction(asked), (), way.computed)
-    with _timed(scope, way, asked.fetch):
-        rows = await statement.rows(db, scope.sandbox_id, *way.policy, *_bounds(asked))
-    if way.projection is not WHOLE and not _is_current(rows):
+    reading = statement.rows(db, scope.sandbox_id, *way.policy, *_bounds(asked))
+    rows = await _computed(reading, scope, way, asked.fetch)
+    if rows is None or (way.projection is not WHOLE and not _is_current(rows)):
         return Page([], has_next=False, has_previous=False)
     return page_of_rows([Found(None, *_read_row(row, way.projection, 1)) for row in rows], asked)
 
@@ -224,17 +225,20 @@ async def count_people(db: Reader, scope: Scope, graph: IdentityGraphType = Iden
 # ------------------------------------------------------------------------------------------------ statements
 
 
-def _timed(scope: Scope, way: Way, records: int) -> AbstractContextManager[None]:
-    """Observe the time of a statement for the attributes that are folded in it."""
-    if way.computed is None:
-        return nullcontext()
-    return timed(scope, {each.name: each.partial.expression.cost for each in way.computed.partials}, records)
+async def _computed(reading: Awaitable[_Read], scope: Scope, way: Way, records: int) -> _Read | None:
+    """Return what a statement reads, and observe its time for the attributes whose values are computed in it. None where one of these is out of
+    range, which is an error of the caller alone who asked for it."""
+    if way.computed is None or not way.computed.programs:
+        return await reading
+    costs = {each.name: each.expression.cost for each in way.computed.programs}
+    with timed(scope, costs, records), suppress(Unstorable):
+        return await reading
+    return None
 
 
 async def _texts(made: Made, db: Reader, scope: Scope, way: Way, xids: Sequence[UUID]) -> list[str | None] | None:
-    with _timed(scope, way, len(xids)):
-        row = await made.row(db, scope.sandbox_id, *way.policy, xids)
-    return [text or None for text in row["texts"].split(_BETWEEN)] if row["is_current"] else None
+    row = await _computed(made.row(db, scope.sandbox_id, *way.policy, xids), scope, way, len(xids))
+    return [text or None for text in row["texts"].split(_BETWEEN)] if row and row["is_current"] else None
 
 
 def _found(rows: Sequence[Any], projection: Projection) -> list[Found] | None:

@@ -7,9 +7,10 @@ from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from gateway.domain.reading.computed_partials import IS_KNOWN, Foldable, document_part, sources_of
+from gateway.domain.reading.computed_partials import IS_KNOWN
 from gateway.domain.reading.events import LISTS, OF_DATASET
 from gateway.domain.reading.identities import IDENTITY
+from gateway.domain.reading.person_values import Computable, sources_of, values_part
 from gateway.domain.reading.profile_limits import DOCUMENT_SIZE, EVENTS
 from gateway.domain.reading.statements import Made, Statements
 from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
@@ -46,12 +47,11 @@ _JOINED: Final = {
 }
 """What statements join by what their columns name."""
 
-_EVENT_XIDS: Final = "g.event_xids"
 _SOURCE: Final = Source(
     "person",
     "kept.document",
     {"identityMap": "g.identity_map"},
-    _EVENT_XIDS,
+    "g.event_xids",
     LISTS,
     related={
         "identities": Relation(partial(fill, part("people.members")), IDENTITY, order="member.place"),
@@ -73,11 +73,11 @@ RAW: Final = {
 
 
 class Way(NamedTuple):
-    """How a statement reads people: what this version of a policy keeps of them, how much of that, and what it folds for values that are `computed`."""
+    """How a statement reads people: what this version of a policy keeps of them, how much of that, and which values are `computed` in it."""
 
     policy: PolicyVersion
     projection: Projection = WHOLE
-    computed: Foldable | None = None
+    computed: Computable | None = None
 
 
 def statement_of(
@@ -85,22 +85,21 @@ def statement_of(
     query: Query,
     direction: str = "",
     kinds: Sequence[str] = (),
-    computed: Foldable | None = None,
+    computed: Computable | None = None,
 ) -> Made:
     """Return a statement on people that reads a projection, and the values behind its own parameters.
 
-    With `kinds`, the types of all slots, each stands for an array of values, one for each key. `computed`: what is folded for the projection.
+    With `kinds`, the types of all slots, each stands for an array of values, one for each key. `computed`: the attributes whose values are in it.
     """
     own_values = [None] * len(query.parameters)
     values = Values(*own_values, *map(Slot, range(len(kinds))), slots="asked.value_{}" if kinds else "")
     arrays = [f", ${place}::{kind}[]" for place, kind in enumerate(kinds, len(own_values) + 1)]
     names = [f", value_{place}" for place in range(len(kinds))]
-    source = _SOURCE if computed is None else replace(_SOURCE, computed=sources_of(computed.partials))
+    source = _SOURCE if computed is None else replace(_SOURCE, computed=sources_of(computed))
     texts = columns(projection.parts, source, values)
     raw = [column for name in raw_of(projection) for column in RAW[name]]
     looked_at = ", ".join([*raw, *texts])
-    folded = "" if computed is None else _folded(computed, values, looked_at)
-    joined = _joined(looked_at, folded)
+    joined = _joined(looked_at, "" if computed is None else _computed(computed, values, looked_at))
     is_current = _IS_CURRENT if joined["profile"] else "true"
     if computed is not None:
         is_known = fill(IS_KNOWN, version=values.bind(computed.version))
@@ -120,16 +119,16 @@ STATEMENTS: Final = Statements(statement_of)
 """By the projection and all that follows it among the arguments."""
 
 
-def _folded(computed: Foldable, values: Values, looked_at: str) -> str:
-    """Return the part that folds what is computed; the values of its parameters are added."""
-    folded = document_part(computed.partials, _EVENT_XIDS, len(values.given), looked_at)
-    values.given += folded.values
-    return folded.sql
+def _computed(computed: Computable, values: Values, looked_at: str) -> str:
+    """Return the part that computes values; those of its parameters are added."""
+    made = values_part(computed, len(values.given), looked_at)
+    values.given += made.values
+    return made.sql
 
 
-def _joined(looked_at: str, folded: str) -> dict[str, str]:
+def _joined(looked_at: str, computed: str) -> dict[str, str]:
     """Return the parts that are joined for columns of this SQL. A text in it that looks like a name joins one too many, at most."""
-    found, looked_at = {"computed": folded}, looked_at + folded
+    found, looked_at = {"computed": computed}, looked_at + computed
     for name, (named, sql) in reversed(_JOINED.items()):
         found[name] = sql if named.search(looked_at) else ""
         looked_at += found[name]

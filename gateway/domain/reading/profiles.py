@@ -17,11 +17,11 @@ import orjson
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.reading import people
-from gateway.domain.reading.computed_partials import foldable
 from gateway.domain.reading.events import read_lists
 from gateway.domain.reading.identities import Identity
 from gateway.domain.reading.people import Person
 from gateway.domain.reading.people_statements import NO_POLICY, WHOLE, PolicyVersion, Way
+from gateway.domain.reading.person_values import computable
 from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import (
     AttributeMerge,
@@ -319,8 +319,7 @@ def _way_kept(db: Database, config: Configuration, policy: MergePolicy, projecti
         return None
     if projection.computed is None:
         return Way(version, projection)
-    computed = foldable(config, projection.computed)
-    return None if computed is None else Way(version, projection, computed)
+    return Way(version, projection, computable(config, projection.computed))
 
 
 async def _merged_now(

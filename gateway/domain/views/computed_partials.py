@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
@@ -20,10 +20,8 @@ from gateway.domain.rules.durations import EARLIEST, LATEST
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.fact_change import FactChange
-from gateway.pql.columns import as_columns
 from gateway.pql.inputs import document_of
-from gateway.pql.partials import NUMBERS, Packed, Parts, added, count_place, made, normal_items, replaced
-from gateway.pql.sql import Compiled
+from gateway.pql.partials import NUMBERS, Packed, Parts, Taken, added, count_place, made, normal_items, replaced, taken
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Session
 from gateway.storage.queries import Query, fill, part, query
@@ -156,25 +154,25 @@ def table_of_document(columns: str) -> str:
     return f" cross join {_DOCUMENT.sql}" if _DOCUMENT.is_in(columns) else ""
 
 
-def columns_of(partials: Iterable[KeptPartial], parameters: int) -> Compiled:
+def taken_of(partials: Iterable[KeptPartial], parameters: int) -> Taken:
     """Return the columns that partials take of an event `e`, and the values of the parameters behind those of the statement."""
-    taken = as_columns((partial(each.partial.columns, each.slot, "e") for each in partials), parameters)
+    found = taken({each.slot: each.partial for each in partials}, "e", parameters)
     aside, stored = f"{_DOCUMENT.name}.document", "e.document"
-    is_read_once = taken.sql.count(aside) == 1 and "select" not in taken.sql
-    return Compiled(taken.sql.replace(aside, stored), taken.values) if is_read_once else taken
+    is_read_once = found.sql.count(aside) == 1 and "select" not in found.sql
+    return found._replace(sql=found.sql.replace(aside, stored)) if is_read_once else found
 
 
 @lru_cache(maxsize=64)
 def adding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return the statement that adds events, and the values of the parameters behind its own."""
-    taken = columns_of(partials, len(ADD_EVENTS.parameters))
+    found = taken_of(partials, len(ADD_EVENTS.parameters))
     statement = ADD_EVENTS.filled(
-        columns=taken.sql,
-        document=table_of_document(taken.sql),
-        made=_made(partials, "$5"),
+        columns=found.sql,
+        document=table_of_document(found.sql),
+        made=_made(partials, found, "$5"),
         **_of_each_size({seconds: added(parts, "p", "excluded") for seconds, parts in by_size(partials).items()}),
     )
-    return statement, taken.values
+    return statement, found.values
 
 
 @lru_cache(maxsize=64)
@@ -206,11 +204,10 @@ def comparing(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]
 def _of_xids(
     statement: Query, partials: tuple[KeptPartial, ...], counts: Callable[[int], str] | None = None
 ) -> tuple[str, tuple[Any, ...]]:
-    taken = columns_of(partials, len(statement.parameters))
-    within, document = WITHIN if "until" in statement.parameters else "", table_of_document(taken.sql)
-    return fill(
-        OF_XIDS, columns=taken.sql, document=document, within=within, made=_made(partials, counts=counts)
-    ), taken.values
+    found = taken_of(partials, len(statement.parameters))
+    within, document = WITHIN if "until" in statement.parameters else "", table_of_document(found.sql)
+    of_all = _made(partials, found, counts=counts)
+    return fill(OF_XIDS, columns=found.sql, document=document, within=within, made=of_all), found.values
 
 
 def _of_each_size(rows: Mapping[int, Packed]) -> dict[str, str]:
@@ -222,16 +219,20 @@ def _of_each_size(rows: Mapping[int, Packed]) -> dict[str, str]:
 
 
 def _made(
-    partials: Iterable[KeptPartial], oldest: str | None = None, counts: Callable[[int], str] | None = None
+    partials: Iterable[KeptPartial],
+    of: Taken,
+    oldest: str | None = None,
+    counts: Callable[[int], str] | None = None,
 ) -> str:
     """Return a statement that gives the rows which the events in `taken` make, from the `oldest` time of each size on, a parameter; for a slot of
     those alone for which a condition `counts`."""
     selects = []
     for place, (seconds, parts) in enumerate(by_size(partials).items(), start=1):
         since = f" and t.timestamp >= ({oldest}::timestamptz[])[{place}]" if oldest else ""
-        packed = made(parts, counts)
+        packed = made(parts, of, counts)
         bucket = _EPOCH if seconds == ALL_TIMES else f"date_bin(interval '{seconds} seconds', t.timestamp, {_EPOCH})"
-        some = " or ".join(f"(t.c{slot} and {counts(slot)})" if counts else f"t.c{slot}" for slot in parts)
+        each = (f"({of.of('c', slot)} and {counts(slot)})" if counts else of.of("c", slot) for slot in parts)
+        some = " or ".join(dict.fromkeys(each))
         selects.append(fill(OF_SIZE, seconds=str(seconds), bucket=bucket, counts=some, since=since, **packed._asdict()))
     return " union all ".join(selects)
 
