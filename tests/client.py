@@ -27,9 +27,9 @@ class Client:
     operations: Operations
 
     @classmethod
-    def of(cls, world: World, limits: Limits | None = None) -> "Client":
-        sign = partial(sign_token, KEY)
-        return cls(world, Operations(world.db, world.configurations, build_schema(), limits or Limits(), sign=sign))
+    def of(cls, world: World, limits: Limits | None = None, **more: Any) -> "Client":
+        given = {"sign": partial(sign_token, KEY), **more}
+        return cls(world, Operations(world.db, world.configurations, build_schema(), limits or Limits(), **given))
 
     async def scope(self, scopes: Iterable[str] | None = None) -> Scope:
         """The scope that authentication would give for a token with these scopes."""

@@ -5,6 +5,7 @@ a function that gets that dataclass as `Parent`. So a class body reads like SDL,
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -36,7 +37,7 @@ class Context:
     `deadline` is the end of the request by the clock of the event loop, in seconds; `answer_bytes` is the most that its answer may have.
     `selectors` are the parsed selectors of the operation by their texts, `conditions` its checked conditions; `service_limits` are all limits
     that callers may see. `revert_days`: how long complete batches of records can be reverted. `most_attributes`: how many computed attributes may
-    be published. `sign` signs tokens of ours; `locations`: where exports may be.
+    be published. `sign` signs tokens of ours; `locations`: where exports may be; `most_spooled`: how many bytes of people one may read before it writes.
     """
 
     db: Database
@@ -54,6 +55,7 @@ class Context:
     most_attributes: int
     sign: Sign = sign_nothing
     locations: Locations = NO_LOCATIONS
+    most_spooled: int = sys.maxsize
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ from gateway.api.scalars import JSON, Long, described
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.operations import export_jobs
 from gateway.domain.operations.export_jobs import ExportEvents, ExportFile, ExportFormat, ExportJob, ExportRequest
+from gateway.domain.operations.export_spool import estimated
 from gateway.domain.rules.changes import position_of
 from gateway.domain.rules.keyset import Key
 from gateway.domain.rules.scope import Permission
@@ -164,6 +165,10 @@ class ExportJobNode(Node):
         "Its files that are whole by now, by name: people, events, or rows about one person; the manifest. None once their time is over."
     )
     metrics: ExportMetrics = resolved_by(itself, "What it has written so far.")
+    estimated_bytes: Long | None = attribute(
+        "request.estimated_bytes",
+        "About how many bytes of people it reads before it writes them, estimated when it was asked for, as if everybody satisfied `where`. Null for a subject.",
+    )
     progress: float | None = attribute("job.progress", "How much of it is done, from 0 to 1; null until it began.")
     error: str | None = attribute(
         "job.error", "Why its last attempt was put off, or why it failed; null once it gets on."
@@ -315,7 +320,9 @@ async def _create(context: Context, given: ExportJobInput) -> ExportJob:
         events,
         subject,
     )
-    return await export_jobs.create_export_job(context.db, context.scope, context.config, request, context.locations)
+    place = context.db, context.scope, context.config
+    request = await estimated(*place, request, most=context.most_spooled)
+    return await export_jobs.create_export_job(*place, request, context.locations)
 
 
 async def _cancel(context: Context, given: CancelInput) -> ExportJob:
@@ -335,7 +342,7 @@ class ExportJobMutation:
     create_export_job: ExportJobPayload = mutation(
         _create,
         Permission.JOBS_WRITE,
-        "Starts an export, and answers at once. LIMIT_EXCEEDED where twenty have not ended. Needs the scopes `jobs:write` and `profile:read`.",
+        "Starts an export, and answers at once. LIMIT_EXCEEDED where twenty have not ended, or about more would be read than `GATEWAY_EXPORT_SPOOL_GB` allows. Needs the scopes `jobs:write` and `profile:read`.",
     )
     cancel_export_job: ExportJobPayload = mutation(
         _cancel,

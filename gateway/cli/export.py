@@ -21,12 +21,13 @@ from gateway.domain.operations.export_jobs import (
     create_export_job,
     read_export_jobs,
 )
+from gateway.domain.operations.export_spool import estimated
 from gateway.domain.reading.identities import resolve_xid
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work.jobs import JobStatus
 from gateway.errors import BadInput, NotFound
 from gateway.server.deployment import open_deployment
-from gateway.server.worker import locations_of, working
+from gateway.server.worker import locations_of, spool_of, working
 from gateway.settings import Settings
 from gateway.storage.database import Database
 
@@ -60,6 +61,7 @@ def export(
         ),
     ] = None,
     resume: Annotated[str | None, typer.Option(metavar="ID", help="Go on with this export instead.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say about how many bytes would be read.")] = False,
     sandbox: SandboxName = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -83,8 +85,17 @@ def export(
             subject=None if subject is None else resolve_xid(scope, config, *subject),
         )
 
+    if dry_run:
+        about = run(_estimate(settings, sandbox, request))
+        typer.echo("of one person" if about is None else f"about {about:,} bytes of people would be read")
+        return
     with progress(TextColumn("{task.completed:,.0f} of {task.fields[of]}")) as bar:
         done, folder = run(_export(settings, sandbox, request, resume, bar))
+    _say(done, folder)
+
+
+def _say(done: ExportJob, folder: str) -> None:
+    """Print the files of an export that has ended."""
     for file in done.files:
         typer.echo(f"{folder}/{file.path}: {file.rows:,} rows, {file.bytes:,} bytes")
     if done.job.status is not JobStatus.COMPLETED:
@@ -101,6 +112,17 @@ def _events(fields: str | None, where: str | None) -> ExportEvents | None:
     return None
 
 
+async def _estimate(
+    settings: Settings, sandbox: str | None, request: Callable[[Scope, Configuration], ExportRequest]
+) -> int | None:
+    """Return about how many bytes of people an export would read; None for one about a person."""
+    async with open_deployment(settings) as deployment:
+        scope = await deployment.scope(sandbox)
+        config = await Configurations().read(deployment.db, scope)
+        wanted = request(scope, config)
+        return (await estimated(deployment.db, scope, config, wanted, most=spool_of(settings))).estimated_bytes
+
+
 async def _export(
     settings: Settings,
     sandbox: str | None,
@@ -113,7 +135,10 @@ async def _export(
         db, scope, configurations = deployment.db, await deployment.scope(sandbox), Configurations()
         if resume is None:
             config = await configurations.read(db, scope)
-            made = await create_export_job(db, scope, config, request(scope, config), locations_of(settings))
+            wanted = await estimated(db, scope, config, request(scope, config), most=spool_of(settings))
+            if wanted.estimated_bytes is not None:
+                notes.print(f"About {wanted.estimated_bytes:,} bytes of people are read first.")
+            made = await create_export_job(db, scope, config, wanted, locations_of(settings))
             job_id = made.job_id
         else:
             job_id = (await _known(db, scope, input_id(resume, "ExportJob", "resume"))).job_id

@@ -67,6 +67,11 @@ def locations_of(settings: Settings) -> Locations:
     return Locations(settings.data_dir / "exports", settings.export_locations)
 
 
+def spool_of(settings: Settings) -> int:
+    """Return how many bytes of people an export may read before they are in files, by these settings."""
+    return int(settings.export_spool_gb * 1_000_000_000)
+
+
 def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
     """Return what does each kind of job, under these settings."""
     locations = locations_of(settings)
@@ -95,7 +100,7 @@ def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
             export_profiles.export_profiles,
             locations=locations,
             days=settings.export_days,
-            most=int(settings.export_spool_gb * 1_000_000_000),
+            most=spool_of(settings),
         ),
         JobKind.EXPIRE_EXPORTS: partial(export_retention.expire_exports, locations=locations),
         JobKind.BACKFILL_PROJECTION: partial(

@@ -70,6 +70,11 @@ def test_everything_that_is_stored_about_somebody_is_written(command):
     assert {"identity", "record", "event", "entity"} < stores
 
 
+def test_how_much_would_be_read_is_said_without_an_export(command):
+    assert re.fullmatch(r"about \d+ bytes of people would be read\n", command("export", "--dry-run").stdout)
+    assert "EXPORT" not in command("jobs", "list").stdout
+
+
 def test_what_cannot_be_exported_ends_the_command_with_a_sentence(command):
     for given, error in (
         (("--policy", "Nobody"), NotFound), (("--fields", "nonsense"), Invalid), (("--output", "../x"), Invalid),

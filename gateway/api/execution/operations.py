@@ -3,6 +3,7 @@
 Operations are compiled and run level by level. graphql-core, with the same resolvers, is the reference that they are tested against.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -81,7 +82,7 @@ class Operations:
 
     `serviceLimits` lists `process_limits` with those of the rules and of operations. `revert_days`: how long complete batches of records can
     be reverted; `most_attributes`: how many computed attributes of a sandbox may be published; `sign` signs tokens of ours; `locations`: where
-    exports may be.
+    exports may be; `most_spooled`: how many bytes of people one may read before it writes.
     """
 
     def __init__(
@@ -96,12 +97,14 @@ class Operations:
         most_attributes: int = ATTRIBUTES,
         sign: Sign = sign_nothing,
         locations: Locations = NO_LOCATIONS,
+        most_spooled: int = sys.maxsize,
     ) -> None:
         self._db = db
         self._configurations = configurations
         self._limits = limits
         self._service_limits = (*SERVICE_LIMITS, *operation_limits(limits), *process_limits)
         self._revert_days, self._most_attributes, self.locations = revert_days, most_attributes, locations
+        self._most_spooled = most_spooled
         self._sign = sign
         self._schemas = Schemas(base)
         self._documents = Documents(limits)
@@ -168,6 +171,7 @@ class Operations:
             self._most_attributes,
             self._sign,
             self.locations,
+            self._most_spooled,
         )
         try:
             return await self._run_operation(document, operation, context, given, stages)

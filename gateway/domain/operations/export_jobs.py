@@ -79,7 +79,8 @@ class ExportRequest:
 
     None: no bound; as `fields`, the whole document; as `events`, no events. `empty_profiles`: people without records, too. `location` is as
     somebody gave it: below the directory of exports, or a URL. `subject`: an identity; everything that is stored about its person is exported, as JSONL,
-    and nothing else can be chosen.
+    and nothing else can be chosen. `estimated_bytes`: about how many bytes of people it is to read, as if all satisfied its condition; None where that
+    was not estimated.
     """
 
     policy_id: UUID
@@ -93,6 +94,7 @@ class ExportRequest:
     empty_profiles: bool = False
     events: ExportEvents | None = None
     subject: UUID | None = None
+    estimated_bytes: int | None = None
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "ExportRequest":

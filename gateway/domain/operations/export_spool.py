@@ -36,11 +36,11 @@ from gateway.domain.reading.profiles import Profile, read_origins, search_profil
 from gateway.domain.reading.search import Search, find_profiles
 from gateway.domain.rules import selectors
 from gateway.domain.rules.keyset import Window
-from gateway.domain.rules.scope import Scope
+from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work import leases
 from gateway.domain.work.leases import JobFails, LeasedJob
 from gateway.domain.work.locks import lock_exclusive
-from gateway.errors import UserFault
+from gateway.errors import TooMany, UserFault
 from gateway.projection.tree import Document, Leaf, Node, Projection, computed_in
 from gateway.runtime.slices import in_time_slices
 from gateway.storage.database import Database, Session
@@ -51,6 +51,8 @@ EMPTY_PEOPLE = query("export_jobs.empty_people")
 EMPTY_IDENTITIES = query("export_jobs.empty_identities")
 
 PEOPLE_PER_PAGE: Final = 1_000
+PEOPLE_PER_ESTIMATE: Final = 200
+"""The first by their ids, which are hashes: any people."""
 ROWS_PER_PIECE: Final = 20_000
 """Rows of what was read that one statement removes."""
 PAGE_SECONDS: Final = 10.0
@@ -111,6 +113,32 @@ async def take_instant(
     async with db.transaction(scope.sandbox_id) as tx:
         await leases.advance(tx, job, state, done=state.done, total=state.total)
     return state
+
+
+async def estimated(
+    db: Database, scope: Scope, config: Configuration, request: ExportRequest, *, most: int
+) -> ExportRequest:
+    """Return a request with about how many bytes of people it is to read before it writes. Needs `jobs:write` and `profile:read`.
+
+    It is estimated from PEOPLE_PER_ESTIMATE people, as if everybody satisfied a condition; not for a subject, nor on a cluster. Raises Forbidden; Invalid
+    and NotFound with the path of the field at fault; TooMany for more than `most` bytes without a condition; Unavailable while profiles are built.
+    """
+    scope.require(Permission.JOBS_WRITE)
+    scope.require(Permission.PROFILE_READ)
+    asked, policy = await understand(config, request), await check_request(db, scope, config, request)
+    if request.subject is not None or db.is_distributed:
+        return request
+    window, projection = Window(PEOPLE_PER_ESTIMATE), _projection(config, asked)
+    sample = (await search_profiles(db, scope, config, policy, window, projection=projection)).items
+    texts = await _texts(db, scope, config, asked, await _wanted(db, scope, request, sample))
+    people = await count_people(db, scope, policy.settings.identity_graph)
+    about = round(people * sum(len(text.encode()) for text in texts) / max(len(sample), 1))
+    if about > most and request.where is None:
+        raise TooMany(
+            f"About {about:,} bytes of people would be read, more than the {most:,} that `GATEWAY_EXPORT_SPOOL_GB` allows: select fewer fields, or fewer people.",
+            path=["fields"],
+        )
+    return replace(request, estimated_bytes=about)
 
 
 async def _policy(db: Database, scope: Scope, config: Configuration, request: ExportRequest) -> MergePolicy:
@@ -182,10 +210,7 @@ async def _pages(
     db: Database, scope: Scope, config: Configuration, policy: MergePolicy, asked: Asked
 ) -> AsyncIterator[list[Profile]]:
     """Yield all people who are wanted, some at a time, with what is taken of their documents."""
-    node: Node = Leaf("JSON")
-    if asked.selector is not None:
-        node = selectors.subset(asked.selector, config.full_union(XdmClass.INDIVIDUAL_PROFILE))
-    projection = Projection((Document(node),), frozenset({PERSON, ORIGIN}))
+    projection = _projection(config, asked)
     window, place = Window(PEOPLE_PER_PAGE), (db, scope, config)
     while True:
         if asked.where is None:
@@ -197,6 +222,14 @@ async def _pages(
         if not page.has_next:
             return
         window = window._replace(after=page.end or (page.items[-1].profile_id,))
+
+
+def _projection(config: Configuration, asked: Asked) -> Projection:
+    """Return what is taken of people."""
+    node: Node = Leaf("JSON")
+    if asked.selector is not None:
+        node = selectors.subset(asked.selector, config.full_union(XdmClass.INDIVIDUAL_PROFILE))
+    return Projection((Document(node),), frozenset({PERSON, ORIGIN}))
 
 
 async def _wanted(db: Database, scope: Scope, request: ExportRequest, profiles: Sequence[Profile]) -> list[Profile]:

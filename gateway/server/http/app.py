@@ -34,7 +34,7 @@ from gateway.server.metrics import Metrics
 from gateway.server.signing_keys import SigningKeys
 from gateway.server.token_reader import TokenReader
 from gateway.server.tokens import sign_token
-from gateway.server.worker import locations_of, working
+from gateway.server.worker import locations_of, spool_of, working
 from gateway.settings import Settings
 from gateway.telemetry import listen
 
@@ -64,6 +64,7 @@ def create_app(settings: Settings, dsn: str, keys: SigningKeys, counts: Path | N
             most_attributes=settings.computed_attributes,
             sign=lambda organization_id, token: sign_token((reread() or keys).current, organization_id, token),
             locations=locations_of(settings),
+            most_spooled=spool_of(settings),
         )
         tokens = TokenReader(keys, settings.jwt_issuers, settings.jwt_leeway_seconds, reread)
         callers = Callers(db, tokens, seconds=settings.request_seconds)
