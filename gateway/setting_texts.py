@@ -99,4 +99,6 @@ def edges_of(value: Any) -> Any:
     pairs = [one.strip(", ").partition("=")[::2] for one in re.split(r",(?=\s*[A-Z]{2,3}[0-9]{1,2}=)", value)]
     if not all(re.fullmatch("[A-Z]{2,3}[0-9]{1,2}", code) and is_postgres_url(address) for code, address in pairs):
         raise ValueError("is data centres with addresses of Postgres, such as VA6=postgresql://user:password@host/edge")
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("names a data centre twice")
     return dict(pairs)

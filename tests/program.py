@@ -197,7 +197,7 @@ def server(
     """Start a gateway on a free port; when the block ends it ends too."""
     log = log or data_dir.with_name(f"{data_dir.name}.log")
     arguments = [command, *more, "--port", "0", "--data-dir", str(data_dir)]
-    if "GATEWAY_DATABASE_URL" not in (env or {}) and "user" not in options:
+    if not {"GATEWAY_DATABASE_URL", "GATEWAY_EDGE_DATABASE_URL"} & (env or {}).keys() and "user" not in options:
         initialize(data_dir)
     with log.open("a") as stderr:
         given = {"env": env or environment(), "stderr": stderr} | options

@@ -70,6 +70,11 @@ WRONG = {
         *("postgresql://me:pa#ss@db/x", "postgresql://me:pa/ss@db/x", "postgresql://me:p@ss@db/x", "postgresql://[::1/x"),
         *("postgresql://db/x?sslmode", "\udcff", "host=db user=me"),
     ],
+    "EDGE_DATABASE_URL": ["localhost", "postgresql://db:0/x", "\udcff"],
+    "EDGES": [
+        *("OR2", "OR2=", "VA6=localhost", "va6=postgresql://db/x", "VAIL6=postgresql://db/x", "VA6=postgresql://me:p@ss@db/x", "VA6=\udcff"),
+        *("VA6=postgresql://db/x,OR2=http://db", "VA6=postgresql://db/x,VA6=postgresql://db/y"),
+    ],
     "LISTEN_URL": ["localhost", "postgresql://db:0/x", "\udcff"],
     "DATABASE_CONNECTIONS": ["1", "0", "-5", "1001", "inf", "9" * 400, "ten"],
     "STATEMENT_CACHE": ["-1", "nan", "9" * 30],
@@ -113,7 +118,7 @@ def test_a_wrong_value_is_an_error_of_one_line_that_names_its_variable(monkeypat
         read_settings()
     assert caught.value.message.startswith(f"GATEWAY_{name}")
     assert caught.value.message.isprintable()
-    if name in {"JWT_SECRET", "DATABASE_URL", "LISTEN_URL"}:
+    if name in {"JWT_SECRET", "DATABASE_URL", "EDGE_DATABASE_URL", "EDGES", "LISTEN_URL"}:
         assert value not in caught.value.message
 
 

@@ -3,8 +3,10 @@
 from itertools import count
 
 import pytest
+from edge.hub import Hub
 
 from gateway.domain.edges.centers import name_center
+from gateway.domain.operations import projection_delivery
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
 from gateway.storage.queries import EDGE
@@ -38,3 +40,17 @@ async def store(edge_dsn):
     await name_center(database, "VA6")
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def hub(template_world, db, store):
+    """A hub that delivers to that store."""
+    made = Hub(template_world.inside_of(db), store)
+    await made.take_over()
+    return made
+
+
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """People come to the edge one by one."""
+    monkeypatch.setattr(projection_delivery, "PEOPLE_PER_PIECE", 1)

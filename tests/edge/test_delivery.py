@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 from client import Client
 from crashes import killed_after
-from edge.hub import LEASES_RUN_OUT, Hub, looked_up, want
+from edge.hub import LEASES_RUN_OUT, looked_up, want
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from properties.histories import UNDOING, VALUES, Replay, by_examples, histories
@@ -18,7 +18,7 @@ from gateway.domain.config.projection_configurations import EventWindow, delete_
 from gateway.domain.config.projection_destinations import ReplicationPolicy
 from gateway.domain.edges import fills, projections
 from gateway.domain.edges.sandboxes import list_sandboxes
-from gateway.domain.operations import erasure_edges, projection_delivery
+from gateway.domain.operations import erasure_edges
 from gateway.domain.operations.erasure import delete_profiles, erase_people
 from gateway.domain.operations.erasure_verification import verify_erasure
 from gateway.domain.operations.manual_links import link_identities, unlink_identities
@@ -36,22 +36,9 @@ REACTIVE = ReplicationPolicy.REACTIVE
 
 
 @pytest.fixture
-async def hub(template_world, db, store):
-    made = Hub(template_world.inside_of(db), store)
-    await made.take_over()
-    return made
-
-
-@pytest.fixture
 async def replay(hub, dsn):
     async with Replay.of(hub.world, dsn) as opened:
         yield opened
-
-
-@pytest.fixture
-def one_by_one(monkeypatch):
-    """People come to the edge one by one."""
-    monkeypatch.setattr(projection_delivery, "PEOPLE_PER_PIECE", 1)
 
 
 async def people_of(hub):

@@ -4,10 +4,13 @@ import re
 
 import httpx
 import pytest
+from edge.deliveries import fill, projection
+from edge.deliveries import headers as edge_headers
 from own_postgres import oldest_postgres
 from program import environment, gateway, server
 
 from gateway.server.http.docs import read_document
+from gateway.storage.database import Database
 
 BLOCKS = re.findall(r"^```sql\n(.*?)^```$", read_document("operations").text, re.DOTALL | re.MULTILINE)
 DATASETS = "{ datasets { totalCount } }"
@@ -58,6 +61,28 @@ async def test_a_role_that_serves_needs_no_right_to_change_tables(database, tmp_
     assert gateway("migrate", env=settings(tmp_path, database.dsn("gateway", "choose one", "profiles"))).returncode == 0
     await database.execute(*statements(BLOCKS[1]), database="profiles")
     assert works(tmp_path, settings(tmp_path, database.dsn("serving", "choose another", "profiles")))
+
+
+async def test_an_edge_may_have_its_store_there_and_grants_the_role_of_hubs_what_deliveries_need(database, tmp_path):
+    await database.execute(
+        "create role gateway login password 'x'",
+        "create role gateway_hub login password 'y'",
+        "create database profiles owner gateway",
+    )
+    env = environment(
+        GATEWAY_EDGE_DATABASE_URL=database.dsn("gateway", "x", "profiles"), GATEWAY_DATA_DIR=str(tmp_path)
+    )
+    with server(tmp_path, "--data-center", "VA6", command="edge", env=env) as started:
+        hub = await Database.connect(database.dsn("gateway_hub", "y", "profiles"), size=2)
+        await fill(hub, projection(1, ["ana@example.com"], '{"name":"Ana"}'))
+        await hub.close()
+        async with httpx.AsyncClient(base_url=started.url, timeout=60) as client:
+            answer = await client.get("/projections/shop/Email/ana@example.com", headers=edge_headers())
+        assert (answer.status_code, answer.json()["profile"]) == (200, {"name": "Ana"})
+        other = gateway("edge", "--data-center", "OR2", "--port", "0", env=env)
+        assert (other.returncode, other.stderr) == (1, "Error: This is the store of the edge VA6, not of OR2.\n")
+    await database.execute("drop owned by gateway_hub", database="profiles")
+    await database.execute("drop database profiles", "drop role gateway_hub", "drop role gateway")
 
 
 def client_of(started, env):
