@@ -71,7 +71,7 @@ STORED: Final[Mapping[str, Stored]] = {
     "export_file": _stored("list_export_files", NIL, "", holds=HOLDS),
     "edge": _stored("list_edges", ""),
 }
-"""By the name of each table that holds something of people; `edge`: the data centres that are delivered to."""
+"""By the name of each table that holds something of people; `edge`: the data centres that are delivered to. Identities come first: other rows name them."""
 
 
 @dataclass(slots=True)

@@ -7,8 +7,9 @@ from uuid import uuid4
 
 import orjson
 import pytest
+from crashes import killed_at
 from domain.operations.test_erasure_verification import filled
-from exported import exported, folder_of, rows_of
+from exported import exported, folder_of, rows_of, working
 from world import event, record
 
 from gateway.domain.config.policies import IdentityGraphType, create_policy
@@ -27,6 +28,8 @@ from gateway.domain.operations.export_subjects import ENTITY, STORED
 from gateway.domain.operations.projection_centers import note_delivery
 from gateway.domain.reading.changes import read_position
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.work import leases
+from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.stores import OF_PEOPLE
 from gateway.errors import Invalid, NotFound
@@ -169,3 +172,24 @@ async def test_a_subject_that_is_unknown_or_erased_is_not_found(world, locations
         with pytest.raises(NotFound, match=said) as refused:
             await ask(one)
         assert refused.value.path == ["subject"]
+
+
+async def test_identities_beyond_what_a_graph_shows_are_exported_too(world, locations):
+    devices = [("ECID", f"{n:038}") for n in range(1, 61)]
+    await world.records(*(record(ANA, *devices[start : start + 15]) for start in range(0, 60, 15)))
+    found, _ = await about(world, locations, ANA)
+    ((graph,), kept) = found["graph"], {row["identity"]["value"] for row in found["identity"]}
+    assert len(graph["identities"]) < len(kept) == 61
+    assert len(found["record"]) == 4
+
+
+async def test_what_another_export_has_read_about_somebody_else_is_not_exported(world, locations):
+    """Bob's export has read a refused document that names Ana, too, and is yet to write it: it holds her, and its rows are about him."""
+    await world.records(record(ANA), record(BOB, first_name="Bob"), record(ANA, BOB, wrong="x"))
+    policy = (await world.config()).default_policy
+    request = ExportRequest(policy.policy_id, policy.version, ExportFormat.JSONL, subject=await world.xid(*BOB))
+    await create_export_job(world.db, world.scope, await world.config(), request, locations)
+    claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
+    assert await killed_at(1, working(world, claim, locations), "export_jobs.begin_file")
+    found, _ = await about(world, locations, ANA)
+    assert (len(found["export_identity"]), found["export_person"]) == (1, [])
