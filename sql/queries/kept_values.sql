@@ -77,18 +77,21 @@ select profile_id, xids
  order by profile_id
    for no key update;
 
--- name: read_edges(sandbox_id, xids, starts, stops, at, since, near) -> rows
--- Read of each person, who is a slice of the xids, the first event from `since` on, the first from `near` on, and the first behind `at`.
+-- name: read_edges(sandbox_id, xids, starts, stops, times, since, near) -> rows
+-- Read of each person, who is a slice of the xids, the first event from `since` on, the first from `near` on, and the first behind their time.
 -- Walks event_timeline_idx thrice for each identity.
 select edge.first, edge.near, edge.next
-  from unnest($3::integer[], $4::integer[]) with ordinality slice (start, stop, place)
+  from unnest($3::integer[], $4::integer[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[]) with ordinality
+       slice (start, stop, at, since, near, place)
  cross join lateral (
          select min(e.first) as first, min(e.near) as near, min(e.next) as next
            from unnest(($2::uuid[])[slice.start:slice.stop]) member (xid)
           cross join lateral (
-                  select (select min(timestamp) from gateway.event where sandbox_id = $1 and xid = member.xid and timestamp between $6 and $5) as first,
-                         (select min(timestamp) from gateway.event where sandbox_id = $1 and xid = member.xid and timestamp between $7 and $5) as near,
-                         (select min(timestamp) from gateway.event where sandbox_id = $1 and xid = member.xid and timestamp > $5) as next) e) edge
+                  select (select min(timestamp) from gateway.event
+                           where sandbox_id = $1 and xid = member.xid and timestamp between slice.since and slice.at) as first,
+                         (select min(timestamp) from gateway.event
+                           where sandbox_id = $1 and xid = member.xid and timestamp between slice.near and slice.at) as near,
+                         (select min(timestamp) from gateway.event where sandbox_id = $1 and xid = member.xid and timestamp > slice.at) as next) e) edge
  order by slice.place;
 
 -- name: find_due(sandbox_id, identity_graph, attribute_id, at, size) -> rows
@@ -101,7 +104,7 @@ select profile_id
 
 -- name: read_values(sandbox_id, identity_graph, attribute_id, profile_ids) -> rows
 -- Read values. Walks kept_value_pkey.
-select profile_id, value
+select profile_id, value, next_change_at
   from gateway.kept_value
  where sandbox_id = $1 and identity_graph = $2 and attribute_id = $3 and profile_id = any($4::uuid[]);
 

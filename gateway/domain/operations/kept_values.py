@@ -16,11 +16,11 @@ from gateway.domain.reading.kept_values import (
     fold,
     list_kept,
     list_people_after,
-    read_next_changes,
     read_people,
     stale_people,
 )
 from gateway.domain.reading.people import COUNT
+from gateway.domain.reading.sliding_windows import read_next_changes
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.check import Check
 from gateway.domain.work import leases
@@ -106,7 +106,8 @@ async def _compare(check: Check, kept: Kept, attribute: ComputedAttribute, stale
         people = {row["profile_id"]: tuple(row["xids"]) for row in present}
         members = list(people.values())
         found = await values_of_events(check.tx, check.scope, check.config, [attribute], people=members, at=at)
-        latest = await read_next_changes(check.tx, check.scope, attribute, members, at, leaps=False)
+        times = [at] * len(members)
+        latest = await read_next_changes(check.tx, check.scope, attribute, members, times, leaps=False)
         made = dict(zip(people, zip(found, latest, strict=True), strict=True))
         for profile_id, row in stored.items():
             value, change_at = made.get(profile_id, (None, None))

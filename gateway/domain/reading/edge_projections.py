@@ -22,9 +22,9 @@ from gateway.domain.config.projection_configurations import EventWindow, Project
 from gateway.domain.reading.attribute_documents import with_values_of_events, with_values_of_people
 from gateway.domain.reading.conditions import Condition, check_condition, read_instant
 from gateway.domain.reading.events import NO_KEY, EventFilter, EventOrder, EventRequest, list_events
-from gateway.domain.reading.kept_values import read_next_changes
 from gateway.domain.reading.people_statements import PERSON
 from gateway.domain.reading.profiles import Profile, ProfileResult, project_profiles, read_profiles
+from gateway.domain.reading.sliding_windows import read_next_changes
 from gateway.domain.rules import selectors
 from gateway.domain.rules.durations import Duration
 from gateway.domain.rules.keyset import Window
@@ -287,8 +287,9 @@ async def _dues(place: _Place, asked: _Asked, results: Sequence[ProfileResult]) 
         return dues
     found_at = [number for number, result in enumerate(results) if result.profile]
     members = [result.profile.person.event_xids for result in results if result.profile]
+    times = [asked.at] * len(members)
     for attribute in attributes.values():
-        found = await read_next_changes(db, scope, attribute, members, asked.at, leaps=True)
+        found = await read_next_changes(db, scope, attribute, members, times)
         for number, next_change in zip(found_at, found, strict=True):
             dues[number] = min(filter(None, (dues[number], next_change)), default=None)
     return dues

@@ -9,10 +9,10 @@ Values are of events alone, so that policies with the same identity graph share 
 search. Only a transaction that takes facts away, or parts people, removes values of those people at once (`views/kept_values.py`).
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -26,10 +26,10 @@ from gateway.domain.reading.attribute_results import as_fields, comparable
 from gateway.domain.reading.changes import ChangePage, list_changes
 from gateway.domain.reading.computed_attributes import values_of_events
 from gateway.domain.reading.conditions import read_instant
-from gateway.domain.reading.events import slices
 from gateway.domain.reading.identities import is_primary
 from gateway.domain.reading.people import COUNT
-from gateway.domain.rules.durations import EARLIEST
+from gateway.domain.reading.sliding_windows import read_next_changes
+from gateway.domain.rules.changes import position_of
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.effects import ChangeKind, Effects, PersonChange
@@ -50,7 +50,6 @@ NOTE_USE = query("kept_values.note_use")
 PEOPLE_AFTER = query("kept_values.list_people_after")
 PEOPLE = query("kept_values.read_people")
 LOCK_PEOPLE = query("kept_values.lock_people")
-EDGES = query("kept_values.read_edges")
 DUE = query("kept_values.find_due")
 READ = query("kept_values.read_values")
 WRITE = query("kept_values.write_values")
@@ -85,6 +84,11 @@ class Kept(NamedTuple):
     def window(self) -> Window:
         """The changes that came since."""
         return Window(PEOPLE_PER_PIECE, after=tuple(orjson.loads(self.position)))
+
+    @property
+    def followed_at(self) -> datetime:
+        """The time of its position."""
+        return datetime.fromtimestamp(position_of(self.window.after or ()).at / 1_000, UTC)
 
     def is_before(self, at: datetime) -> bool:
         """Return whether its values can be right at a time: the clock was not put back since."""
@@ -302,12 +306,12 @@ class _Piece:
         """Do the piece, where these are the next changes."""
         if self.kept.built_to is not None:
             return await self.build(self.kept.built_to)
-        changed = {xid for change in page.items for xid in (change.profile_id, *change.former_profile_ids)}
+        changed = _changed(page)
         if changed:
-            await self.write(await read_people(self.tx, self.scope, self.graph, changed), changed)
+            await self.renew(await read_people(self.tx, self.scope, self.graph, changed), changed)
         elif not page.has_next and (due := await self.due()):
             await self.slide(due)
-            changed = due
+            changed = dict.fromkeys(due, self.at)
         await self.note(page.end.key, None, self.kept.built)
         is_over = not changed and not page.has_next
         return None if is_over else Folded(len(changed), is_first=False, built=self.kept.built)
@@ -315,7 +319,7 @@ class _Piece:
     async def build(self, after: UUID) -> Folded:
         """Compute the values of the next people for the first time."""
         people = await list_people_after(self.tx, self.scope, self.graph, after, PEOPLE_PER_PIECE)
-        await self.write(people, {row["profile_id"] for row in people})
+        await self.renew(people, {row["profile_id"]: self.kept.followed_at for row in people})
         last = people[-1]["profile_id"] if len(people) == PEOPLE_PER_PIECE else None
         built = self.kept.built + len(people)
         await self.note(orjson.loads(self.kept.position), last, built)
@@ -333,18 +337,47 @@ class _Piece:
         if gone := set(asked) - values.keys():
             await self.tx.execute(REMOVE, *self._key, list(gone))
         if values:
-            next_changes = await read_next_changes(self.tx, self.scope, self.attribute, members, self.at, leaps=True)
+            times = [self.at] * len(members)
+            next_changes = await read_next_changes(self.tx, self.scope, self.attribute, members, times)
             await self.tx.execute(WRITE, *self._key, list(values), texts, next_changes)
         return values
 
+    async def renew(self, people: Sequence[Any], since: Mapping[UUID, datetime]) -> None:
+        """Compute the values of people that followers may have read since a time, and tell of them where a window has slid since."""
+        slid = await self.slid(people, since)
+        locked = await self.lock(slid)
+        await self.write(people, since)
+        await self.tell(locked, slid)
+
     async def slide(self, due: set[UUID]) -> None:
-        """Compute the values of people whose window has slid, and write into the journal which people have another value now."""
-        locked = await self.tx.rows(LOCK_PEOPLE, self.scope.sandbox_id, self.graph, list(due))
-        stamp = await read_stamp(self.tx, self.scope)
-        before = {row["profile_id"]: row["value"] for row in await self.tx.rows(READ, *self._key, list(due))}
-        values = await self.write(await read_people(self.tx, self.scope, self.graph, due), due)
-        others = {key for key, text in values.items() if comparable(text) != comparable(before.get(key))}
-        path = tuple(self.attribute.path.split("."))
+        """Compute the values of people whose window has slid, and tell of them where the value is another one, or may have been meanwhile."""
+        locked = await self.lock(due)
+        before = {row["profile_id"]: row for row in await self.tx.rows(READ, *self._key, list(due))}
+        people = await read_people(self.tx, self.scope, self.graph, due)
+        values = await self.write(people, due)
+        others = {
+            key
+            for key, text in values.items()
+            if key not in before or comparable(text) != comparable(before[key]["value"])
+        }
+        alike = [row for row in people if row["profile_id"] not in others]
+        slid = await self.slid(alike, {key: row["next_change_at"] for key, row in before.items()})
+        await self.tell(locked, others | slid)
+
+    async def slid(self, people: Sequence[Any], since: Mapping[UUID, datetime]) -> set[UUID]:
+        """Return those of these people whose window has slid since a time."""
+        members, times = [tuple(row["xids"]) for row in people], [since[row["profile_id"]] for row in people]
+        found = await read_next_changes(self.tx, self.scope, self.attribute, members, times, only_slides=True)
+        return {row["profile_id"] for row, at in zip(people, found, strict=True) if at is not None and at <= self.at}
+
+    async def lock(self, people: Collection[UUID]) -> Sequence[Any]:
+        return await self.tx.rows(LOCK_PEOPLE, self.scope.sandbox_id, self.graph, list(people)) if people else ()
+
+    async def tell(self, locked: Sequence[Any], others: set[UUID]) -> None:
+        """Write into the journal that these people, who are among the locked ones, may have another value."""
+        if not others:
+            return
+        stamp, path = await read_stamp(self.tx, self.scope), tuple(self.attribute.path.split("."))
         changes = {
             row["profile_id"]: PersonChange(ChangeKind.UPDATED, row["profile_id"], tuple(row["xids"]), paths=(path,))
             for row in locked
@@ -356,33 +389,12 @@ class _Piece:
         await self.tx.execute(NOTE, *self._key, _position(position), built_to, built, self.at)
 
 
-async def read_next_changes(
-    tx: Reader,
-    scope: Scope,
-    attribute: ComputedAttribute,
-    people: Sequence[tuple[UUID, ...]],
-    at: datetime,
-    *,
-    leaps: bool,
-) -> list[datetime | None]:
-    """Return for each person, given as xids, when the value at a time may be another without any change of events. Needs no permission.
-
-    Without `leaps`, the days on which months change their length are left out, when a value is computed anew to be sure.
-    """
-    if not people:
-        return []
-    lookback = attribute.settings.lookback
-    since = EARLIEST if lookback is None else lookback.before(at)
-    leap = lookback.next_leap(at) if leaps and lookback is not None else None
-    near = since if leap is None else since - _DAY  # a leap may set a window back, by a day at most
-    found = list[datetime | None]()
-    for first, nearest, following in await tx.rows(EDGES, scope.sandbox_id, *slices(people), at, since, near):
-        times = [following] if following else []
-        if lookback is not None and first is not None:
-            times.append(lookback.left_behind(first, at))
-        if leap is not None and nearest is not None:
-            times.append(leap)
-        found.append(min(times, default=None))
+def _changed(page: ChangePage) -> dict[UUID, datetime]:
+    """Return the people in these changes, each with the time of their first one: from then on followers may have read them."""
+    found = dict[UUID, datetime]()
+    for change in page.items:
+        for one in (change.profile_id, *change.former_profile_ids):
+            found[one] = min(found.get(one, change.at), change.at)
     return found
 
 

@@ -205,6 +205,59 @@ async def test_a_slid_window_is_a_change_once_a_follower_has_named_the_attribute
     assert change.changed_paths == [[*own(world).split("."), "lately"]]
 
 
+@pytest.fixture
+async def followed(world, clock):
+    """The world as of days from now, with an attribute over ten days that is followed; and who is told behind a position, when the job is due then."""
+    now = await read_instant(world.db)
+
+    async def at(days):
+        return await clock(now + timedelta(days=days))
+
+    async def told(days, position):
+        later = await at(days)
+        await world.db.rows(DUE, world.scope.sandbox_id)
+        await work_off(later.db, later.configurations)
+        return {each.profile_id for each in (await changed(later, position)).items}
+
+    async def follow(world):
+        config = await world.config()
+        await follow_attributes(world.db, world.scope, config, config.default_policy, ["lately"])
+        return (await changed(world, None)).end.key
+
+    return now, at, told, follow
+
+
+async def test_kept_values_tell_of_a_window_that_slid_after_a_change_where_the_job_reads_both_at_once(world, followed):
+    now, at, told, follow = followed
+    await visited(world, ANA, "Ana", 5, at=now)
+    await world.publish("lately", "xEvent.count()", parse_duration("P10D"))
+    await follow(world)
+    await work_off(world.db, world.configurations)
+    await visited(await at(4), ANA, "Ana", 0, at=now + timedelta(days=4))
+    position = (await changed(world, None)).end.key
+    assert await told(5.5, position) == {await world.xid(*ANA)}
+
+
+async def test_kept_values_tell_of_a_window_that_slid_before_they_were_first_computed(world, followed):
+    now, _, told, follow = followed
+    await visited(world, ANA, "Ana", 9, at=now)
+    await visited(world, BOB, "Bob", 5, at=now)
+    await world.publish("lately", "xEvent.count()", parse_duration("P10D"))
+    assert await told(2, await follow(world)) == {await world.xid(*ANA)}
+
+
+async def test_kept_values_tell_of_one_that_went_there_and_back_and_of_none_that_stayed(world, followed):
+    now, _, told, follow = followed
+    for who, paid in ((ANA, {9.8: 1, 9.7: -1, 5: 7}), (BOB, {9.8: 0, 5: 7})):
+        for days, price in paid.items():
+            bought = {"commerce": {"order": {"priceTotal": price}}}
+            await world.events(event(f"{who}{days}", (now - timedelta(days=days)).isoformat(), who, **bought))
+    await world.publish("lately", "xEvent.sum(commerce.order.priceTotal)", parse_duration("P10D"))
+    position = await follow(world)
+    await work_off(world.db, world.configurations)
+    assert await told(0.5, position) == {await world.xid(*ANA)}
+
+
 async def test_values_that_no_search_reads_or_nobody_computes_are_dropped(world, clock):
     now = await read_instant(world.db)
     await visited(world, ANA, "Ana", 1, at=now)
