@@ -18,21 +18,27 @@ SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The kind of store, such as `one Postgres 18.6`; the schema that this gateway wants; and what is amiss, a sentence each."""
+    """The kind of store, such as `one Postgres 18.6`; the schema that this gateway wants; and what is amiss, a sentence each.
+
+    `is_current`: the store has that schema.
+    """
 
     kind: str
     schema: str
     amiss: tuple[str, ...]
+    is_current: bool
 
 
 async def examine(db: Database, dsn: str, listen_dsn: str | None) -> Examined:
     """Look at the database at an address, and at that to listen on where it is another. Raises DatabaseRefused, Unavailable, Timeout."""
     release = await db.value(RELEASE)
     amiss: list[str] = []
+    is_current = True
     try:
         await check_schema(db)
     except SchemaError as error:
         amiss.append(error.message)
+        is_current = False
     try:
         connection = await open_to_alter(listen_dsn or dsn, seconds=SECONDS, statement_seconds=SECONDS, wait_seconds=1)
     except OPENING as error:
@@ -41,16 +47,16 @@ async def examine(db: Database, dsn: str, listen_dsn: str | None) -> Examined:
         amiss.append(
             "The address is that of a pooler, through which no gateway hears of changes of others at once: set GATEWAY_LISTEN_URL."
         )
-        return Examined(f"Postgres {release} behind a pooler", expected_version(), tuple(amiss))
+        return Examined(f"Postgres {release} behind a pooler", expected_version(), tuple(amiss), is_current)
     spreading = await read_spreading(connection)
     await connection.close()
     if spreading is None:
-        return Examined(f"one Postgres {release}", expected_version(), tuple(amiss))
+        return Examined(f"one Postgres {release}", expected_version(), tuple(amiss), is_current)
     workers = sum(node.is_worker for node in spreading.nodes)
     kind = (
         f"Citus {spreading.release} over Postgres {release}: {workers} workers, {spreading.shards} shards of each table"
     )
-    return Examined(kind, expected_version(), (*amiss, *amiss_with(spreading, workers)))
+    return Examined(kind, expected_version(), (*amiss, *amiss_with(spreading, workers)), is_current)
 
 
 def amiss_with(spreading: Spreading, workers: int) -> Iterator[str]:

@@ -6,11 +6,13 @@ import asyncpg
 import pytest
 from conftest import CLUSTER_URL
 from pooler import pooler
+from world import World
 
 from gateway.storage.database import Database
 from gateway.storage.distribution import Node, Spreading
 from gateway.storage.examination import amiss_with, examine
 from gateway.storage.migrations import expected_version
+from gateway.storage.queries import Query
 
 NODES = (Node("a:1", False, True, 100), Node("b:1", True, True, 100), Node("c:1", True, True, 100))
 SOUND = Spreading("14.0-1", NODES, 32, (), ())
@@ -22,6 +24,29 @@ def test_a_store_with_nothing_amiss_is_named(gateway_here):
     assert store.startswith("store   Citus " if CLUSTER_URL else "store   one Postgres 18.")
     assert (schema, rest) == (f"schema  {expected_version()}", "nothing is amiss")
     assert result.exit_code == 0
+
+
+def test_rows_of_the_configuration_and_edges_that_are_amiss_are_named(gateway_here, in_database, monkeypatch):
+    misfit = Query(
+        "test.misfit",
+        "update gateway.projection_configuration set selector = 'person.gone', paths = '{person.gone}' where sandbox_id = $1",
+        *(("sandbox_id",), (), "rows", "For these tests."),
+    )
+
+    async def spoil(db, scope):
+        world = await World.inside(db, scope)
+        await world.project("site", "person.name")
+        await db.rows(misfit, scope.sandbox_id)
+
+    assert gateway_here("token").exit_code == 0  # the first start
+    in_database(spoil)
+    monkeypatch.setenv("GATEWAY_EDGES", "VA6=postgresql://127.0.0.1:1/edge")
+    result = gateway_here("doctor")
+    amiss = [line for line in result.stdout.splitlines() if line.startswith("amiss")]
+    assert [each.partition(": ")[0] for each in amiss] == ["amiss   Sandbox prod of local", "amiss   Edge VA6"]
+    assert "The projection 'site': The union has no field 'person.gone' any more" in amiss[0]
+    assert "does not answer" in amiss[1]
+    assert result.exit_code == 1
 
 
 @pytest.fixture

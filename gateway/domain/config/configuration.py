@@ -120,6 +120,12 @@ class Configuration:
     projections: UsableRows[UUID, ProjectionConfiguration]
     broken: tuple[BrokenRow, ...] = ()
 
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong with rows of it, a sentence each."""
+        of_projections = (f"The projection {one.name!r}: {one.fault}" for one in self.projections.values() if one.fault)
+        return [*(row.message for row in self.broken), *of_projections]
+
     def namespace(self, code: str) -> Namespace | None:
         """Return the namespace with this code, None if there is none. Raises Misconfigured for a broken one."""
         return self._by_code.get(code) or self.namespaces.named(code, attrgetter("code"))
@@ -357,8 +363,7 @@ class Configurations:
 
     async def _prepared(self, loaded: Configuration) -> Configuration:
         config = await asyncio.to_thread(_prepared, loaded)  # thousands of fields take a while
-        faults = [f"The projection {one.name!r}: {one.fault}" for one in config.projections.values() if one.fault]
-        for message in (*(row.message for row in config.broken), *faults):
+        for message in config.faults:
             observe(ConfigurationBroken(config.sandbox_id, message))
         return config
 

@@ -179,6 +179,15 @@ async def read_own_scope(db: Database, sandbox_id: int) -> Scope | None:
     return Scope(organization, sandbox, frozenset(Permission))
 
 
+async def list_own_scopes(db: Database) -> list[Scope]:
+    """List the scopes for jobs in every sandbox of every organization."""
+    return [
+        Scope(organization, sandbox_of(row), frozenset(Permission))
+        for organization in await list_organizations(db)
+        for row in await db.rows(LIST_SANDBOXES, organization.organization_id)
+    ]
+
+
 def key_hash(key: str) -> bytes:
     """Return the SHA-256 of a key. No slow hash is needed: keys of 24 random bytes cannot be guessed offline."""
     return hashlib.sha256(key.encode()).digest()
