@@ -108,6 +108,7 @@ def _config(settings: Settings, make: Callable[[], Starlette]) -> uvicorn.Config
     return uvicorn.Config(
         make,
         factory=True,
+        interface="asgi3",  # not to be guessed: the application's `__call__` is a plain function
         lifespan="on",
         workers=settings.workers,
         loop="auto",

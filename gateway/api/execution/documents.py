@@ -48,13 +48,12 @@ class Document:
     def __init__(self, key: Key, operations: list[Prepared], size: Size) -> None:
         self.key = key
         self._by_name = {operation.name: operation for operation in operations}
+        self._only = operations[0] if len(operations) == 1 else None
         self._size = size
 
     def operation(self, name: str | None) -> Prepared | None:
         """Return the operation with this name, or the only one for None. None where no or more than one operation is meant."""
-        if name is None and len(self._by_name) == 1:
-            return next(iter(self._by_name.values()))
-        return self._by_name.get(name) if name is not None else None
+        return self._only if name is None else self._by_name.get(name)
 
     @property
     def thread(self) -> Thread:

@@ -6,6 +6,8 @@ graphql-core, which raises the errors: so all errors are graphql-core's, and cos
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
+from itertools import repeat
+from operator import is_
 from typing import Any, Final, NamedTuple
 
 from graphql import (
@@ -264,7 +266,7 @@ class Arguments:
         if self.fixed is not None:
             return self.fixed
         own = {name: variables.coerced.get(variable) for name, variable in self._variables.items()}
-        is_simple = self._are_variables and None not in own.values()
+        is_simple = self._are_variables and not any(map(is_, own.values(), repeat(None)))  # `in` would compare inputs
         if self._others is not None and is_simple:
             return self._others | own
         values = self._read(variables)

@@ -83,7 +83,7 @@ class Lookahead:
         """
         if not self.unbound:
             return self.projection
-        values = list[Any]()
+        values: list[Any] = []
         try:
             found = tuple(slotted(_bind(context, variables, each), values) for each in self.unbound)
         except Exception:  # noqa: BLE001 (the field with the arguments raises it again)

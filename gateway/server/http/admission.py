@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from gateway.api.execution.stages import Stages
 from gateway.errors import Unavailable
 from gateway.settings import Settings
 from gateway.telemetry import AdmissionRefused, QueueChanged, observe
@@ -108,9 +107,9 @@ class Admission:
             await self.wait(turn, tenant)
         return partial(self.leave, tenant)
 
-    def place(self, tenant: Tenant, weight: int = 1, stages: Stages | None = None) -> "Place":
-        """Return a context manager that holds `weight` places as long as its block runs; `stages` note how long it waited."""
-        return Place(self, tenant, weight, stages)
+    def place(self, tenant: Tenant, weight: int = 1) -> "Place":
+        """Return a context manager that holds `weight` places as long as its block runs."""
+        return Place(self, tenant, weight)
 
     def _queue(self, tenant: Tenant, weight: int) -> "asyncio.Future[None]":
         queue = self._queues.get(tenant, ())
@@ -171,22 +170,16 @@ class Admission:
 class Place:
     """A place, or several, or none, for the block of `async with`. To enter it raises Unavailable."""
 
-    __slots__ = ("_admission", "_stages", "_tenant", "_weight")
+    __slots__ = ("_admission", "_tenant", "_weight")
 
-    def __init__(self, admission: Admission, tenant: Tenant, weight: int, stages: Stages | None) -> None:
+    def __init__(self, admission: Admission, tenant: Tenant, weight: int) -> None:
         self._admission = admission
         self._tenant = tenant
         self._weight = weight
-        self._stages = stages
 
     async def __aenter__(self) -> None:
-        if not self._weight or (turn := self._admission.enter(self._tenant, self._weight)) is None:
-            return
-        if self._stages:
-            self._stages.begin("wait")
-        await self._admission.wait(turn, self._tenant, self._weight)
-        if self._stages:
-            self._stages.end()
+        if self._weight and (turn := self._admission.enter(self._tenant, self._weight)) is not None:
+            await self._admission.wait(turn, self._tenant, self._weight)
 
     async def __aexit__(self, *_: object) -> None:
         if self._weight:

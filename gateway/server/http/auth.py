@@ -24,6 +24,7 @@ from gateway.domain.rules.scope import EVERY_SANDBOX, Organization, Scope
 from gateway.errors import Forbidden, GatewayError, Unauthenticated
 from gateway.runtime.batching import Coalescer
 from gateway.runtime.cache import WeightedCache
+from gateway.runtime.uuids import uuid_of
 from gateway.server.token_reader import TokenReader
 from gateway.server.tokens import Claims
 from gateway.storage.database import Database
@@ -244,6 +245,6 @@ def bearer_of(headers: Mapping[str, str]) -> str | None:
 
 def _uuid(text: str) -> UUID | None:
     try:
-        return UUID(text)
+        return uuid_of(UUID(text).bytes)  # it is hashed with each request
     except ValueError:
         return None

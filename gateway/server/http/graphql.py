@@ -89,14 +89,32 @@ class GraphQL:
             stages.begin("auth")
             caller = await here.meet(headers, address(scope))
             stages.end()
-        tenant = caller.scope.sandbox_id
-        units = body_units(limit if size is None else size)
-        async with admission.requests.place(tenant), admission.bodies.place(tenant, units):
-            body = await read_body(receive, limit, self._bodies) if parameters is None else b""
-            async with admission.operations.place(tenant, stages=stages):
-                request, answer = await _run(here, caller, body, parameters, stages)
-                is_large = len(request.query) > here.limits.document_bytes
-                return _response_of(answer, media_type, stages, is_large=is_large)
+        tenant, units = caller.scope.sandbox_id, body_units(limit if size is None else size)
+        admission.requests.enter(tenant)  # nobody queues for these places: where there is none, this raises
+        try:
+            if units:
+                async with admission.bodies.place(tenant, units):
+                    request, answer = await self._answer(here, caller, parameters, receive, stages)
+            else:
+                request, answer = await self._answer(here, caller, parameters, receive, stages)
+        finally:
+            admission.requests.leave(tenant)
+        return _response_of(answer, media_type, stages, is_large=len(request.query) > here.limits.document_bytes)
+
+    async def _answer(
+        self, here: Services, caller: Caller, parameters: bytes | None, receive: Receive, stages: Stages
+    ) -> tuple[operations.Request, operations.Response]:
+        """Read the body, and run the operation once it is the request's turn. Raises as `_respond` does."""
+        body = await read_body(receive, here.limits.body_bytes, self._bodies) if parameters is None else b""
+        turns, tenant = here.admission.operations, caller.scope.sandbox_id
+        if (turn := turns.enter(tenant)) is not None:
+            stages.begin("wait")
+            await turns.wait(turn, tenant)
+            stages.end()
+        try:
+            return await _run(here, caller, body, parameters, stages)
+        finally:
+            turns.leave(tenant)
 
 
 async def _run(

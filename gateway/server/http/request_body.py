@@ -14,7 +14,8 @@ async def read_body(receive: Receive, limit: int, deadlines: Deadlines) -> bytes
 
     Raises LimitExceeded, SlowSender, ClientDisconnect.
     """
-    pieces, size, is_more = list[bytes](), 0, True
+    pieces: list[bytes] = []
+    size, is_more = 0, True
     try:
         with deadlines.begin():
             while is_more and size <= limit:
