@@ -82,6 +82,17 @@ delete from gateway.export_file as f
  using unnest($2::uuid[], $3::text[]) as gone(job_id, path)
  where f.sandbox_id = $1 and f.job_id = gone.job_id and f.path = gone.path;
 
+-- name: keep_people(sandbox_id, job_id, profile_ids, documents, xids, owners, events) -> none
+-- Keep what an export has read of some people: the document of each on a line; their identities, whose they are, and how many events each has.
+with people as (
+  insert into gateway.export_person (sandbox_id, job_id, profile_id, document)
+  select $1, $2, p.profile_id, p.document
+    from unnest($3::uuid[], string_to_array($4::text, E'\n')) as p(profile_id, document)
+)
+insert into gateway.export_identity (sandbox_id, job_id, xid, profile_id, events)
+select $1, $2, x.xid, x.profile_id, x.events
+  from unnest($5::uuid[], $6::uuid[], $7::bigint[]) as x(xid, profile_id, events);
+
 -- name: read_people(sandbox_id, job_id, after, size, bytes) -> row
 -- The next people of an export as lines of JSON: as many as have so many bytes together, one at least. And how many there are, the first of them and
 -- the last. Walks export_person_pkey.

@@ -153,7 +153,7 @@ OWN = {
 
 def filled(statement):
     """A statement as it is run, and the number of values behind its own parameters."""
-    if statement.name in {"people.read_people", "people.read_texts", "people.list_people"}:
+    if statement.name in {"people.read_people", "people.read_texts", "people.list_people", "people.list_texts"}:
         made = people_statements.statement_of(PERSON, statement, "desc", (), COMPUTABLE)
         return made.query.sql, len(made.values)
     if statement.name == "events.list_events":

@@ -23,6 +23,7 @@ from gateway.domain.operations.export_rows import Export, Rows, events_behind, p
 from gateway.domain.rules.selectors import Selector
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeaseLost
+from gateway.runtime.ahead import read_ahead
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.fields import Field
@@ -110,11 +111,22 @@ async def write_manifest(export: Export, state: ExportState, files: Sequence[Map
 async def _files(export: Export, state: ExportState, kind: Kind) -> ExportState:
     """Write files of about ROWS_PER_FILE rows, each committed once it is whole, and one at least. Return the state behind the last one."""
     while True:
-        async with aclosing(kind.rows(export, state)) as pages:
-            page = await _next(pages)
+        async with aclosing(read_ahead(_of_one_file(kind.rows(export, state)))) as pages:
+            page = await anext(pages, None)
             if page is None and state.files:
                 return state
             state = await _file(export, state, kind, page, pages)
+
+
+async def _of_one_file(pages: AsyncGenerator[Rows]) -> AsyncGenerator[Rows]:
+    """Yield rows until there are enough for a file. The next file is read anew from the state on, as after a kill: its content is the same."""
+    rows = 0
+    async with aclosing(pages):
+        async for page in pages:
+            yield page
+            rows += page.count
+            if rows >= ROWS_PER_FILE:
+                return
 
 
 async def _file(
@@ -125,20 +137,13 @@ async def _file(
     await _begin(export, name, is_of_events=kind.name == "events")
     file = await asyncio.to_thread(_File.begin, export.folder, name, kind.writer)
     try:
-        while page is not None and file.rows < ROWS_PER_FILE:
-            following = asyncio.create_task(_next(pages))
-            try:
-                await asyncio.to_thread(file.add, page)
-            finally:
-                page = await following
+        while page is not None:
+            await asyncio.to_thread(file.add, page)
+            page = await anext(pages, None)
         await asyncio.to_thread(file.finish, export.folder)
     finally:
         await asyncio.to_thread(file.abandon)
     return await _commit(export, state, kind, file)
-
-
-async def _next(pages: AsyncGenerator[Rows]) -> Rows | None:
-    return await anext(pages, None)
 
 
 async def _commit(export: Export, state: ExportState, kind: Kind, file: "_File") -> ExportState:

@@ -13,7 +13,7 @@ import orjson
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.operations.export_jobs import Asked, ExportState
 from gateway.domain.operations.export_locations import Folder
-from gateway.domain.operations.export_spool import events_of
+from gateway.domain.operations.export_reading import events_of
 from gateway.domain.reading.attribute_documents import with_values_of_events
 from gateway.domain.reading.event_lines import list_lines
 from gateway.domain.reading.events import WHOLE, Event, EventFilter, EventKey, list_by_key

@@ -1,52 +1,39 @@
 """The instant of an export, and what it reads at that instant, kept until it is in files.
 
-While nobody writes to the sandbox, for a moment, a snapshot is taken; then all people are read in it, page by page, by the statements that
-answer reads and searches. What they give, finished text, goes into a table, so that a worker which is killed later loses no more than a file.
+While nobody writes to the sandbox, for a moment, a snapshot is taken; then all people are read in it, page by page
+(`export_reading`). That, finished text, goes into a table, so that a worker which is killed later loses no more than a file.
 Killed before all of it is there, the export begins anew, at another instant. Events stay where they are: each tells when it came in.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-import orjson
-
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.config.tenants import read_own_scope
-from gateway.domain.operations.export_jobs import (
-    Asked,
-    ExportEvents,
-    ExportRequest,
-    ExportState,
-    check_request,
-    understand,
-)
+from gateway.domain.operations.export_jobs import Asked, ExportRequest, ExportState, check_request, understand
+from gateway.domain.operations.export_reading import PAGE_SECONDS, People, Reading
 from gateway.domain.operations.export_subjects import Subject, keep_subject, read_members
-from gateway.domain.reading.attribute_documents import with_values_of_people
 from gateway.domain.reading.changes import read_position
 from gateway.domain.reading.conditions import read_instant
-from gateway.domain.reading.events import EventFilter, count_events
 from gateway.domain.reading.people import count_people
-from gateway.domain.reading.people_statements import ORIGIN, PERSON
-from gateway.domain.reading.profiles import Profile, read_origins, search_profiles
 from gateway.domain.reading.search import Search, find_profiles
-from gateway.domain.rules import selectors
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work import leases
 from gateway.domain.work.leases import JobFails, LeasedJob
 from gateway.domain.work.locks import lock_exclusive
 from gateway.errors import TooMany, UserFault
-from gateway.projection.tree import Document, Leaf, Node, Projection, computed_in
-from gateway.runtime.slices import in_time_slices
+from gateway.runtime.ahead import read_ahead
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
-from gateway.xdm.classes import XdmClass
 
+KEEP_PEOPLE = query("export_jobs.keep_people")
 EMPTY_PEOPLE = query("export_jobs.empty_people")
 EMPTY_IDENTITIES = query("export_jobs.empty_identities")
 
@@ -55,8 +42,6 @@ PEOPLE_PER_ESTIMATE: Final = 200
 """The first by their ids, which are hashes: any people."""
 ROWS_PER_PIECE: Final = 20_000
 """Rows of what was read that one statement removes."""
-PAGE_SECONDS: Final = 10.0
-"""How long a search goes on for one page."""
 
 
 @dataclass(slots=True)
@@ -70,12 +55,20 @@ class _Read:
     characters: int = 0
     by_namespace: Counter[str] = field(default_factory=Counter)
 
-    def add(self, profiles: Sequence[Profile], texts: Sequence[str], events: Mapping[UUID, int]) -> None:
-        self.people += len(profiles)
-        self.events += sum(events.values())
-        self.characters += sum(map(len, texts))
-        for profile in profiles:
-            self.by_namespace.update(orjson.loads(profile.person.identity_map).keys())
+    def add(self, page: People) -> None:
+        self.people += len(page.texts.profile_ids)
+        self.events += sum(page.events.values())
+        self.characters += len(page.texts.lines)
+        for identity_map in page.texts.identity_maps:
+            self.by_namespace.update(identity_map.keys())
+
+    def check(self, most: int) -> None:
+        """Raise JobFails for more than so many characters."""
+        if self.characters > most:
+            raise JobFails(
+                f"What is exported is more than the {most:,} characters that `GATEWAY_EXPORT_SPOOL_GB` allows: "
+                "select fewer fields, or fewer people."
+            )
 
 
 async def take_instant(
@@ -99,16 +92,12 @@ async def take_instant(
             subject = Subject(scope, config, policy, await read_members(still, scope, config, request.subject))
             return await keep_subject(db, still, job, subject, ExportState(at, position.key, 0, 0, {}), most=most)
         read = _Read(at, 2 * await count_people(still, scope, policy.settings.identity_graph))
-        async for profiles in _pages(still, scope, config, policy, asked):
-            texts = await _texts(still, scope, config, asked, profiles)
-            events = await _count_events(still, scope, asked, profiles, at)
-            read.add(profiles, texts, events)
-            await _keep(db, scope, job, profiles, texts, events=events, read=read)
-            if read.characters > most:
-                raise JobFails(
-                    f"What is exported is more than the {most:,} characters that `GATEWAY_EXPORT_SPOOL_GB` allows: "
-                    "select fewer fields, or fewer people."
-                )
+        reading = Reading(still, scope, config, policy, asked)
+        async with aclosing(read_ahead(reading.people(PEOPLE_PER_PAGE))) as pages:
+            async for page in pages:
+                read.add(page)
+                await _keep(db, scope, job, page, read=read)
+                read.check(most)
     state = ExportState(at, position.key, read.people, read.events, dict(read.by_namespace))
     async with db.transaction(scope.sandbox_id) as tx:
         await leases.advance(tx, job, state, done=state.done, total=state.total)
@@ -128,11 +117,12 @@ async def estimated(
     asked, policy = await understand(config, request), await check_request(db, scope, config, request)
     if request.subject is not None or db.is_distributed:
         return request
-    window, projection = Window(PEOPLE_PER_ESTIMATE), _projection(config, asked)
-    sample = (await search_profiles(db, scope, config, policy, window, projection=projection)).items
-    texts = await _texts(db, scope, config, asked, await _wanted(db, scope, request, sample))
+    alone = replace(asked, where=None, request=replace(request, events=None))
+    async with aclosing(Reading(db, scope, config, policy, alone).people(PEOPLE_PER_ESTIMATE)) as pages:
+        sample = await anext(pages, None)
     people = await count_people(db, scope, policy.settings.identity_graph)
-    about = round(people * sum(len(text.encode()) for text in texts) / max(len(sample), 1))
+    read = 0 if sample is None else len(sample.texts.lines.replace("\n", "").encode())
+    about = round(people * read / max(min(people, PEOPLE_PER_ESTIMATE), 1))
     if about > most and request.where is None:
         raise TooMany(
             f"About {about:,} bytes of people would be read, more than the {most:,} that `GATEWAY_EXPORT_SPOOL_GB` allows: select fewer fields, or fewer people.",
@@ -172,16 +162,6 @@ async def understood(config: Configuration, request: ExportRequest, at: datetime
     return replace(asked, where=where, event_where=event_where)
 
 
-def events_of(asked: Asked, at: datetime) -> EventFilter:
-    """Return which events of people an export holds that took this instant."""
-    events, end = asked.request.events or ExportEvents(), at + timedelta(microseconds=1)
-    return EventFilter(
-        ingested_since=events.from_ingested_at,
-        ingested_until=min(events.to_ingested_at or end, end),
-        where=None if asked.event_where is None else asked.event_where.predicate,
-    )
-
-
 async def empty_spool(db: Database, scope: Scope, job: LeasedJob) -> None:
     """Remove what an export has read. Raises LeaseLost."""
 
@@ -203,89 +183,14 @@ async def empty(
             await advance(tx, removed)
 
 
-# ------------------------------------------------------------------------------------------------ reading
-
-
-async def _pages(
-    db: Database, scope: Scope, config: Configuration, policy: MergePolicy, asked: Asked
-) -> AsyncIterator[list[Profile]]:
-    """Yield all people who are wanted, some at a time, with what is taken of their documents."""
-    projection = _projection(config, asked)
-    window, place = Window(PEOPLE_PER_PAGE), (db, scope, config)
-    while True:
-        if asked.where is None:
-            page = await search_profiles(*place, policy, window, projection=projection)
-        else:
-            search = Search(policy, asked.where, PAGE_SECONDS)
-            page = await find_profiles(*place, search, window, projection=projection)
-        yield await _wanted(db, scope, asked.request, page.items)
-        if not page.has_next:
-            return
-        window = window._replace(after=page.end or (page.items[-1].profile_id,))
-
-
-def _projection(config: Configuration, asked: Asked) -> Projection:
-    """Return what is taken of people."""
-    node: Node = Leaf("JSON")
-    if asked.selector is not None:
-        node = selectors.subset(asked.selector, config.full_union(XdmClass.INDIVIDUAL_PROFILE))
-    return Projection((Document(node),), frozenset({PERSON, ORIGIN}))
-
-
-async def _wanted(db: Database, scope: Scope, request: ExportRequest, profiles: Sequence[Profile]) -> list[Profile]:
-    """Return those of these people who have records, or may have none, and were last modified when they should."""
-    found = [each for each in profiles if request.empty_profiles or each.person.merged is not None]
-    since, until = request.from_ingested_at, request.to_ingested_at
-    if since is None and until is None:
-        return found
-    origins = await read_origins(db, scope, found)
-    return [
-        profile
-        for profile, origin in zip(found, origins, strict=True)
-        if (since is None or origin.modified_at >= since) and (until is None or origin.modified_at < until)
-    ]
-
-
-async def _count_events(
-    db: Database, scope: Scope, asked: Asked, profiles: Sequence[Profile], at: datetime
-) -> dict[UUID, int]:
-    """Return how many events of these people are exported, by the identities under which they are stored."""
-    if asked.request.events is None:
-        return {}
-    xids = [xid for profile in profiles for xid in profile.person.event_xids]
-    return dict(zip(xids, await count_events(db, scope, [(xid,) for xid in xids], events_of(asked, at)), strict=True))
-
-
-async def _texts(
-    db: Database, scope: Scope, config: Configuration, asked: Asked, profiles: Sequence[Profile]
-) -> Sequence[str]:
-    """Return what is taken of the documents of people, as JSON texts: as it was read, or by the selector of whole documents."""
-    if all(profile.parts for profile in profiles):
-        return [(profile.parts or ())[0] or "{}" for profile in profiles]
-    selector = asked.selector or {}
-    names = computed_in(selectors.subset(selector, config.full_union(XdmClass.INDIVIDUAL_PROFILE)))
-    documents = await with_values_of_people(db, scope, config, names or (), profiles)
-    return await in_time_slices(lambda each: orjson.dumps(selectors.apply(selector, each)).decode(), documents)
-
-
 # ------------------------------------------------------------------------------------------------ keeping
 
 
-async def _keep(
-    db: Database,
-    scope: Scope,
-    job: LeasedJob,
-    profiles: Sequence[Profile],
-    texts: Sequence[str],
-    *,
-    events: Mapping[UUID, int],
-    read: _Read,
-) -> None:
+async def _keep(db: Database, scope: Scope, job: LeasedJob, page: People, *, read: _Read) -> None:
     """Keep what was read of some people, the last of those that `read` counts. Raises LeaseLost."""
-    key = scope.sandbox_id, job.job_id
-    people = [(*key, each.profile_id, text) for each, text in zip(profiles, texts, strict=True)]
-    identities = [(*key, xid, each.profile_id, events.get(xid, 0)) for each in profiles for xid in each.person.xids]
+    texts, counts = page.texts, [page.events.get(xid, 0) for xid in page.texts.xids]
     async with db.transaction(scope.sandbox_id) as tx:
-        await tx.copy("export_person", ("sandbox_id", "job_id", "profile_id", "document"), people)
-        await tx.copy("export_identity", ("sandbox_id", "job_id", "xid", "profile_id", "events"), identities)
+        if texts.profile_ids:
+            people = texts.profile_ids, texts.lines, texts.xids, texts.owners, counts
+            await tx.execute(KEEP_PEOPLE, scope.sandbox_id, job.job_id, *people)
         await leases.advance(tx, job, None, done=read.people, total=read.total, may_rest=False)

@@ -19,6 +19,7 @@ from gateway.domain.reading.identities import Identity, is_primary, read_known_i
 from gateway.domain.reading.people_statements import (
     DOCUMENT,
     LIST,
+    LIST_TEXTS,
     NO_POLICY,
     ORIGIN,
     PERSON,
@@ -86,6 +87,29 @@ class Found(NamedTuple):
 
 
 NOTHING: Final = Found(None, None)
+
+
+class Texts(NamedTuple):
+    """Some people: their ids, a JSON text of each on a line, their identity maps; all their identities with the owner of each, and those with events.
+
+    `last`: the last person that was looked at, wanted or not; None if nobody was left.
+    """
+
+    last: UUID | None
+    profile_ids: Sequence[UUID]
+    lines: str
+    identity_maps: Sequence[Document]
+    xids: Sequence[UUID]
+    owners: Sequence[UUID]
+    event_xids: Sequence[UUID]
+
+
+class Wanted(NamedTuple):
+    """A filter of people: if so only with records, and last modified at or after `since`, and before `until`."""
+
+    only_with_records: bool
+    since: datetime | None
+    until: datetime | None
 
 
 async def read_people(
@@ -213,6 +237,22 @@ async def list_projected(
     if rows is None or (way.projection is not WHOLE and not _is_current(rows)):
         return Page([], has_next=False, has_previous=False)
     return page_of_rows([Found(None, *_read_row(row, way.projection, 1)) for row in rows], asked)
+
+
+async def list_texts(db: Reader, scope: Scope, after: UUID, size: int, way: Way, *, wanted: Wanted) -> Texts | None:
+    """Look at the next `size` people behind one, by their id, and read the one JSON text that is projected of each who is wanted, in one value.
+
+    None where `project_people` gives None. Not on a cluster. Needs `profile:read`. Raises Forbidden.
+    """
+    scope.require(Permission.PROFILE_READ)
+    made = STATEMENTS.of(way.projection, LIST_TEXTS, "", (), way.computed)
+    reading = made.row(db, scope.sandbox_id, *way.policy, after, size, *wanted)
+    row = await _computed(reading, scope, way, size)
+    if row is None or not row["is_current"]:
+        return None
+    maps = orjson.loads(row["identity_maps"] or "[]")
+    members = (row["xids"] or (), row["owners"] or (), row["event_xids"])
+    return Texts(row["last"], row["profile_ids"] or (), row["texts"] or "", maps, *members)
 
 
 async def count_people(db: Reader, scope: Scope, graph: IdentityGraphType = IdentityGraphType.PDG) -> int:

@@ -22,6 +22,7 @@ from gateway.storage.queries import Query, fill, part, query
 READ = query("people.read_people")
 READ_TEXTS = query("people.read_texts")
 LIST = query("people.list_people")
+LIST_TEXTS = query("people.list_texts")
 
 PolicyVersion = tuple[UUID | None, int]
 """A version of a policy that keeps profiles merged. What another version keeps is not given as its own, so that a read that began
@@ -109,6 +110,7 @@ def statement_of(
         "columns": ", ".join([is_current, own, *raw, *texts]),
         "is_current": is_current,
         "text": texts[0] if texts else "null",
+        "modified_at": part("people.modified_at"),
         "keys": fill(_KEYS, arrays="".join(arrays), names="".join(names)),
         "direction": direction,
     }

@@ -19,8 +19,8 @@ from gateway.domain.config.policies import IdentityGraphType, MergePolicy, Polic
 from gateway.domain.reading import people
 from gateway.domain.reading.events import read_lists
 from gateway.domain.reading.identities import Identity
-from gateway.domain.reading.people import Person
-from gateway.domain.reading.people_statements import NO_POLICY, WHOLE, PolicyVersion, Way
+from gateway.domain.reading.people import Person, Texts, Wanted
+from gateway.domain.reading.people_statements import NO_POLICY, ORIGIN, WHOLE, PolicyVersion, Way
 from gateway.domain.reading.person_values import computable
 from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import (
@@ -37,7 +37,8 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.rules.selectors import Selector
 from gateway.errors import Vanished
 from gateway.projection.evaluate import Lists, evaluate
-from gateway.projection.tree import Count, Object, Projection
+from gateway.projection.tree import Count, Node, Object, Projection
+from gateway.projection.tree import Document as DocumentNode
 from gateway.projection.tree import Page as PageNode
 from gateway.runtime.slices import in_time_slices
 from gateway.storage.database import Database, Reader
@@ -258,6 +259,25 @@ async def search_profiles(
     if projection is not WHOLE and not projection.is_in_store:
         profiles = await _evaluated(db, scope, profiles, projection, profiles)
     return Page(profiles, page.has_next, page.has_previous)
+
+
+async def list_texts(
+    db: Database,
+    scope: Scope,
+    config: Configuration,
+    policy: MergePolicy,
+    *,
+    after: UUID,
+    size: int,
+    of: Node,
+    wanted: Wanted,
+) -> Texts | None:
+    """Look at the next people behind one, as `people.list_texts` does, and read what is wanted `of` the document of each as text.
+
+    None where profiles have to be read one by one. Needs `profile:read`. Raises Forbidden.
+    """
+    way = _way_kept(db, config, policy, Projection((DocumentNode(of),), frozenset({ORIGIN})))
+    return way and await people.list_texts(db, scope, after, size, way, wanted=wanted)
 
 
 async def count_profiles(db: Database, scope: Scope, policy: MergePolicy) -> int:

@@ -93,6 +93,25 @@ async def test_an_export_has_the_people_that_pass_its_filter(peopled, locations)
     assert row[own.partition(".")[0]] == {"ComputedAttributes": {"visits": 1}}
 
 
+async def test_people_are_the_same_whether_the_policy_keeps_their_profiles_or_not(peopled, locations):
+    """Postgres puts together what is kept, computed values included; all else is read profile by profile."""
+    world = peopled
+    between = (await exported(world, locations)).state.snapshot_at
+    await world.records(record(EVE, first_name="Eve"))
+    await world.events(event("e3", "2026-01-03T00:00:00Z", ("ECID", "2" * 38)))
+    await world.publish("visits", "xEvent.count()")
+    kept = (await world.config()).default_policy
+    other = await policies.create_policy(world.db, world.scope, replace(kept.settings, name="Other", is_default=False))
+    own, found = f"_{world.scope.organization.code}.ComputedAttributes.visits", []
+    for window, count in (({}, 5), ({"from_ingested_at": between}, 2), ({"to_ingested_at": between}, 3)):
+        for policy in (kept, other):
+            for fields in (None, f"person,{own}"):
+                export = await exported(world, locations, policy, fields=fields, empty_profiles=True, **window)
+                found.append(rows_of(world, locations, export, "profiles"))
+        assert (found[-4], found[-3]) == (found[-2], found[-1])
+        assert len(found[-1]) == count
+
+
 async def test_events_have_fields_a_window_and_a_condition_of_their_own(peopled, locations):
     world = peopled
     await world.publish("month", "timestamp.getMonth()", xdm_class=XdmClass.EXPERIENCE_EVENT)
