@@ -179,10 +179,11 @@ async def look_up(
     db: Database, sandbox_id: int, configuration_id: UUID, since: datetime | None, identities: Sequence[UUID]
 ) -> LookedUp | None:
     """Look up identities in the edition that is served, without events of before `since`; None if the edge does not serve the configuration."""
+    seconds = since.timestamp() if since else None
     if len(identities) == 1:
-        rows = await db.rows(LOOK_UP_ONE, sandbox_id, configuration_id, since, identities[0])
+        rows = await db.rows(LOOK_UP_ONE, sandbox_id, configuration_id, seconds, identities[0])
     else:
-        rows = await db.rows(LOOK_UP_MANY, sandbox_id, configuration_id, since, identities)
+        rows = await db.rows(LOOK_UP_MANY, sandbox_id, configuration_id, seconds, identities)
     if not rows:
         return None
     held = {row["identity"]: _found(row, since) for row in rows if row["profile"] is not None or row["is_absent"]}

@@ -114,7 +114,7 @@ def checked_identities(listed: Sequence[Any]) -> list[Identity]:
 
 def _decoded(part: bytes) -> str:
     try:
-        return unquote(part.decode("ascii"), errors="strict")
+        return unquote(part.decode("ascii"), errors="strict") if b"%" in part else part.decode("ascii")
     except UnicodeDecodeError as error:
         raise BadInput("The address is not in UTF-8, percent-encoded.") from error
 

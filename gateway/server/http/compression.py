@@ -1,6 +1,7 @@
 """Responses compressed by gzip, where the caller accepts that."""
 
 import sys
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Final
 
@@ -37,10 +38,10 @@ class Compressing:
         self._send = send
         self._accepted = accepted
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self._begin(message)
-        await self._send(message)
+        return self._send(message)
 
     def _begin(self, head: Message) -> None:
         least = MIN_BYTES if self._accepted.identity else 1  # an empty body never is compressed

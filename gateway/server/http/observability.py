@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import getrandbits
 from time import perf_counter
 
@@ -34,12 +34,12 @@ class Observability:
         before = correlation_id.set(request_id)
         status, id_header = 0, (_HEADER, request_id.encode())
 
-        async def send_with_id(message: Message) -> None:
+        def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
                 message["headers"] = [*message.get("headers", ()), id_header, NOT_SNIFFED]
-            await send(message)
+            return send(message)
 
         begin = perf_counter()
         try:

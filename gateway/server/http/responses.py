@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import orjson
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from gateway.api.execution.errors import single_error_entries
 from gateway.api.execution.stages import Stages
@@ -112,6 +113,10 @@ class _Encoded(Response):
         self.body = body
         self.raw_headers = headers
         self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (as ASGI has it)
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 def server_timing(stages: Mapping[str, float]) -> str:

@@ -6,7 +6,7 @@ response.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -25,9 +25,11 @@ class CompactCycle(RequestResponseCycle):
     """
 
     async def send(self, message: Any) -> None:
-        """Send the head of the response, or a piece of its body."""
+        """Send the head of the response, or a piece of its body. All of it leaves with the last piece: the client need not wait for what follows."""
         if self.response_started or self.disconnected or self.flow.write_paused or self.access_log:
             await super().send(message)
+            if self.response_complete:
+                cast("CoalescingTransport", self.transport).flush()
         elif (head := self._head(message)) is None:
             await super().send(message)  # which refuses what is wrong
         else:
@@ -52,7 +54,7 @@ class CompactCycle(RequestResponseCycle):
 
 
 class CoalescingTransport:
-    """A transport that sends all bytes written in one turn of the event loop together, after the turn.
+    """A transport that sends all bytes written in one turn of the event loop together, after the turn or with `flush`.
 
     It calls `closing` before it closes, after it has sent everything.
     """
@@ -70,22 +72,28 @@ class CoalescingTransport:
     def write(self, data: bytes) -> None:
         """Hold bytes until the turn of the event loop is over, or MAX_HELD_BYTES is exceeded."""
         if not self._held:
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self.flush)
         self._held.append(data)
         self._size += len(data)
         if self._size > MAX_HELD_BYTES:
-            self._send()
+            self.flush()
 
     def write_eof(self) -> None:
         """Send everything, then end the stream."""
-        self._send()
+        self.flush()
         self._transport.write_eof()
 
     def close(self) -> None:
         """Send everything, then close the transport."""
-        self._send()
+        self.flush()
         self._closing()
         self._transport.close()
+
+    def flush(self) -> None:
+        """Send everything that was written."""
+        held, self._held, self._size = self._held, [], 0
+        if held and not self._transport.is_closing():  # else there is no client
+            self._transport.writelines(held)
 
     def release(self) -> None:
         """Let go of the connection, which is closed."""
@@ -93,11 +101,6 @@ class CoalescingTransport:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
-
-    def _send(self) -> None:
-        held, self._held, self._size = self._held, [], 0
-        if held and not self._transport.is_closing():  # else there is no client
-            self._transport.writelines(held)
 
 
 def _nothing() -> None:

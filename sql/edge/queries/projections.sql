@@ -129,12 +129,13 @@ select (select count(*) from projections) + (select count(*) from identities);
 = any ($4::uuid[])
 
 -- name: look_up(sandbox_id, configuration_id, since, asked) -> rows
--- What is known of each identity, nulls in the one row where it is nothing of any. Each row tells the version of the sandbox's settings, too, and
--- since how many seconds the hub may know better; `event_times` only if there are events of before `since`. Walks primary keys.
+-- What is known of each identity, nulls in the one row where it is nothing of any. Each row tells the version of the sandbox's settings, too,
+-- and since how many seconds the hub may know better; `event_times` only if there are events of before `since`, which is in seconds since 1970:
+-- the driver takes long to encode a time. Walks primary keys.
 select c.settings_version, i.identity, i.absent_until > now() as is_absent,
        date_part('epoch', now() - case c.replication_policy when 'REACTIVE' then p.delivered_at else greatest(p.delivered_at, c.confirmed_at) end) as age,
        p.etag, to_char(p.projected_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as projected_at, p.profile, p.events,
-       case when p.event_times[cardinality(p.event_times)] < $3 then p.event_times end as event_times
+       case when p.event_times[cardinality(p.event_times)] < to_timestamp($3) then p.event_times end as event_times
   from edge.configuration c
   left join edge.identity i
     on i.sandbox_id = $1 and i.identity {asked} and i.configuration_id = $2 and i.edition = c.edition

@@ -43,6 +43,18 @@ async def test_bytes_written_in_one_turn_are_sent_together_after_it():
     assert line.sent == [b"headbody", b"more"]
 
 
+async def test_a_response_leaves_with_its_last_piece_before_anything_else_is_done():
+    line, packets = opened()
+    cycle = Cycle(packets)
+    await cycle.send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"8")]})
+    await cycle.send({"type": "http.response.body", "body": b"body", "more_body": True})
+    assert line.sent == []
+    await cycle.send({"type": "http.response.body", "body": b"tail"})
+    assert [piece.endswith(b"\r\nbodytail") for piece in line.sent] == [True]
+    await asyncio.sleep(0)
+    assert len(line.sent) == 1
+
+
 async def test_held_bytes_are_bounded():
     line, packets = opened()
     for size in (1, MAX_HELD_BYTES, 1):
@@ -94,6 +106,9 @@ class Cycle(CompactCycle):
 class Wire(Line):
     def write(self, data):
         self.sent.append(data)
+
+    def flush(self):
+        pass
 
 
 STARTS = [
