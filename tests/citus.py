@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import asyncpg
 
+PREPARED = "select sum(result::int) from run_command_on_workers('select count(*) from pg_prepared_xacts where database = current_database()')"
 CLOSE = "select count(pg_terminate_backend(pid, 1000)) from pg_stat_activity where datname = $1"
 
 
@@ -83,3 +85,74 @@ class CitusCluster:
     def _at(self, host: str, port: int, database: str) -> str:
         login = self._url.netloc.rpartition("@")[0]
         return self._url._replace(netloc=f"{login}@{host}:{port}", path=f"/{database}").geturl()
+
+
+class WorkerLine:
+    """The line between a database's coordinator and one of its workers, which can be interrupted before a command goes through.
+
+    `held` is set once a command waits that contains the text given to `hold`; `release` lets it through, `cut` ends every connection.
+    """
+
+    def __init__(self, coordinator: asyncpg.Connection) -> None:
+        self._coordinator = coordinator
+        self._waits_for: bytes | None = None
+        self._may_go = asyncio.Event()
+        self._writers = set[asyncio.StreamWriter]()
+        self.held = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        find = "select nodeid, nodename, nodeport from pg_dist_node where groupid > 0 order by groupid limit 1"
+        self._node, *self._worker = await self._coordinator.fetchrow(find)
+        self._server = await asyncio.start_server(self._joined, "localhost", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        await self._coordinator.execute("select citus_update_node($1, 'localhost', $2)", self._node, port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cut()  # first: a call that is held has locks that the update waits for
+        await self._coordinator.execute("select citus_update_node($1, $2, $3)", self._node, *self._worker)
+        await self.recover()  # a database cannot be dropped in which a transaction is prepared
+        self._server.close()
+
+    def hold(self, text: bytes) -> None:
+        """Let no command through that contains this text."""
+        self._waits_for = text
+        self.held.clear()
+        self._may_go.clear()
+
+    def release(self) -> None:
+        """Let everything through."""
+        self._waits_for = None
+        self._may_go.set()
+
+    def cut(self) -> None:
+        """End every connection; what was held never arrives. New ones are let through."""
+        self._waits_for = None
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+        self._may_go.set()
+
+    async def recover(self) -> None:
+        """Bring every prepared transaction to the end that the coordinator knows of."""
+        while await self._coordinator.fetchval(PREPARED):
+            await self._coordinator.execute("select recover_prepared_transactions()")
+
+    async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_worker, to_worker = await asyncio.open_connection(*self._worker)
+        self._writers |= {writer, to_worker}
+        await asyncio.gather(self._pass(reader, to_worker, may_hold=True), self._pass(from_worker, writer))
+
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, may_hold: bool = False
+    ) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                if may_hold and self._waits_for is not None and self._waits_for in data:
+                    self.held.set()
+                    await self._may_go.wait()
+                if writer.is_closing():
+                    return
+                writer.write(data)
+                await writer.drain()
+        writer.close()

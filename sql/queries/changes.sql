@@ -12,6 +12,12 @@ select pg_current_snapshot() as snapshot, age(pg_snapshot_xmax(pg_current_snapsh
   from gateway.sandbox
  where sandbox_id = $1;
 
+-- name: list_unreleased() -> rows
+-- The transactions that hold the lock of their own id: they run, or they have ended here and not yet on all nodes of a cluster.
+select transactionid as id
+  from pg_locks
+ where locktype = 'transactionid' and mode = 'ExclusiveLock' and granted;
+
 -- name: read_journal_since(sandbox_id) -> value
 -- Read since when the journal is kept. Walks sandbox_pkey.
 select journal_since

@@ -1,12 +1,16 @@
 """What a cluster spreads over its nodes; on one Postgres nothing is. The cluster is the one that `GATEWAY_TEST_DATABASE_URL` names, if any."""
 
+import asyncio
+
 import asyncpg
 import pytest
+from citus import WorkerLine
 from conftest import CLUSTER_URL
 from world import World, event
 
-from gateway.domain.ingest import transaction
 from gateway.domain.operations.verification import verify
+from gateway.domain.reading.changes import list_changes, read_position
+from gateway.domain.rules.keyset import Window
 from gateway.domain.work.stores import OF_FACTS_AND_VIEWS
 from gateway.errors import Unavailable
 from gateway.storage.database import Database
@@ -70,37 +74,53 @@ async def test_a_filled_store_is_spread_table_by_table_and_a_second_time_changes
     await connection.close()
 
 
-async def cut_off_a_worker(coordinator, database):
-    """End every connection to one worker, as its death does. What it has prepared stays."""
-    node = await coordinator.fetchrow("select nodename, nodeport from pg_dist_node where groupid > 0 order by groupid")
-    worker = await asyncpg.connect(host=node["nodename"], port=node["nodeport"], user="postgres", database=database)
-    await worker.execute(
-        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()",
-        database,
-    )
-    await worker.close()
+@pytest.fixture
+async def coordinator(dsn):
+    connection = await asyncpg.connect(dsn)
+    yield connection
+    await connection.close()
+
+
+EVENTS = [event(f"e{n}", "2026-01-01T00:00:00Z", ("Email", f"{n}@example.com")) for n in range(20)]
+"""So many that each node stores some."""
 
 
 @needs_cluster
-async def test_a_worker_that_dies_before_the_commit_takes_the_whole_call_along(dsn, monkeypatch):
-    coordinator = await asyncpg.connect(dsn)
-    database = await coordinator.fetchval("select current_database()")
-    db = await Database.connect(dsn, size=2)
-    world = await World.create(db)
-    refresh = transaction.refresh
+@pytest.mark.parametrize("command", [b"PREPARE TRANSACTION", b"COMMIT PREPARED"])
+async def test_a_worker_that_is_lost_while_it_commits_stores_its_part_exactly_if_the_others_do(
+    db, coordinator, command
+):
+    async with WorkerLine(coordinator) as line:
+        world = await World.create(db)
+        line.hold(command)
+        call = asyncio.create_task(world.events(*EVENTS))
+        await line.held.wait()
+        line.cut()
+        is_stored = command == b"COMMIT PREPARED"
+        if is_stored:
+            assert (await call).accepted == 20
+        else:
+            with pytest.raises(Unavailable):
+                await call
+        await line.recover()
+        assert await verify(db, world.scope, world.configurations, None) == []
+        assert await coordinator.fetchval("select count(*) from gateway.event") == 20 * is_stored
+        again = await world.events(*EVENTS)
+        assert (again.accepted, again.duplicates) == ((0, 20) if is_stored else (20, 0))
 
-    async def refresh_and_die(change):
-        effects = await refresh(change)
-        await cut_off_a_worker(coordinator, database)
-        return effects
 
-    events = [event(f"e{n}", "2026-01-01T00:00:00Z", ("Email", f"{n}@example.com")) for n in range(20)]
-    with monkeypatch.context() as patch:
-        patch.setattr(transaction, "refresh", refresh_and_die)
-        with pytest.raises(Unavailable):
-            await world.events(*events)
-    assert await verify(db, world.scope, world.configurations, None) == []
-    assert await coordinator.fetchval("select count(*) from gateway.event") == 0
-    assert (await world.events(*events)).accepted == 20
-    await db.close()
-    await coordinator.close()
+@needs_cluster
+async def test_followers_see_a_change_once_all_nodes_have_committed(db, coordinator):
+    async with WorkerLine(coordinator) as line:
+        world = await World.create(db)
+        policy = (await world.config()).default_policy
+        position, _ = await read_position(db, world.scope)
+        line.hold(b"COMMIT PREPARED")
+        call = asyncio.create_task(world.events(*EVENTS))
+        await line.held.wait()
+        assert await coordinator.fetchval("select count(*) from gateway.change") > 0
+        window = Window(100, after=position.key)
+        assert (await list_changes(db, world.scope, policy, window)).items == []
+        line.release()
+        await call
+        assert len((await list_changes(db, world.scope, policy, window)).items) == 20

@@ -21,6 +21,7 @@ from gateway.domain.rules.changes import (
     Row,
     Snapshot,
     beginning,
+    numbers_before,
     position_of,
     store_number,
 )
@@ -34,6 +35,7 @@ from gateway.storage.notifications import Channel
 from gateway.storage.queries import query
 
 READ_PRESENT = query("changes.read_present")
+LIST_UNRELEASED = query("changes.list_unreleased")
 READ_JOURNAL_SINCE = query("changes.read_journal_since")
 READ = query("changes.read_changes")
 READ_BACKWARD = query("changes.read_changes_backward")
@@ -146,7 +148,7 @@ async def read_position(db: Reader, scope: Scope) -> tuple[Position, datetime]:
     """Return the position behind all changes that have ended, and the time. Needs `profile:read`. Raises Forbidden, BadInput, Unavailable."""
     scope.require(Permission.PROFILE_READ)
     row = await _present(db, scope)
-    return Position.at_snapshot(_store(row), _snapshot(row)), row["at"]
+    return Position.at_snapshot(_store(row), await _snapshot(db, row)), row["at"]
 
 
 async def _present(db: Reader, scope: Scope) -> Any:
@@ -156,8 +158,16 @@ async def _present(db: Reader, scope: Scope) -> Any:
     return row
 
 
-def _snapshot(row: Any) -> Snapshot:
+async def _snapshot(db: Reader, row: Any) -> Snapshot:
+    """Return the snapshot of the present.
+
+    On a cluster it is the coordinator's, where a transaction ends before its other nodes have committed; until they have, it holds the lock
+    of its id, and counts as running. The locks are looked up after the snapshot was taken, so that one that is let go of has ended everywhere.
+    """
     _, end, running = row["snapshot"]
+    if db.is_distributed:
+        unreleased = await db.rows(LIST_UNRELEASED)
+        running = tuple(sorted(numbers_before(end, (each["id"] for each in unreleased)).union(running)))
     return Snapshot.of(row["at"], end, running, row["begun"], row["seq"])
 
 
@@ -181,7 +191,7 @@ class _Reading:
     async def begin(cls, db: Reader, scope: Scope, policy: MergePolicy) -> "_Reading":
         row = await _present(db, scope)
         is_by_identity = policy.settings.identity_graph is IdentityGraphType.NONE
-        return cls(db, scope, policy, is_by_identity, _store(row), _snapshot(row), row["journal_since"])
+        return cls(db, scope, policy, is_by_identity, _store(row), await _snapshot(db, row), row["journal_since"])
 
     @property
     def _beginning(self) -> Position:

@@ -6,6 +6,7 @@ the later snapshot. Of one person the rows are in order throughout, because a tr
 it, and draws its number after that has ended.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -77,6 +78,12 @@ class Snapshot:
     def shows_as_much_as(self, later: "Snapshot") -> bool:
         """Return whether no transaction with rows ended between this snapshot and a later one."""
         return self.seq == later.seq and set(self.running) <= set(later.running)
+
+
+def numbers_before(end: int, ids: Iterable[int]) -> set[int]:
+    """Return the numbers in front of `end` of transactions that Postgres names by their last 32 bits, as its locks do. Later ones are left out."""
+    ages = ((end - 1 - each) % 2**32 for each in ids)
+    return {end - 1 - age for age in ages if age < 2**31}
 
 
 def beginning(journal_since: datetime) -> Snapshot:

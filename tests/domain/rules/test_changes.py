@@ -15,6 +15,7 @@ from gateway.domain.rules.changes import (
     Row,
     Snapshot,
     beginning,
+    numbers_before,
     position_of,
     store_number,
 )
@@ -114,3 +115,8 @@ def test_nothing_is_new_unless_a_running_transaction_ended_or_a_greater_number_w
     assert before.shows_as_much_as(Snapshot(0, 110, (90, 95, 101), 7))
     assert not before.shows_as_much_as(Snapshot(0, 110, (95, 101), 7))
     assert not before.shows_as_much_as(Snapshot(0, 110, (90, 95), 8))
+
+
+@given(st.integers(2**31, 2**40), st.integers(1, 2**31 - 1), st.integers(0, 2**31 - 1))
+def test_ids_of_32_bits_are_those_of_the_last_transactions_and_later_ones_are_left_out(end, age, ahead):
+    assert numbers_before(end, [(end - age) % 2**32, (end + ahead) % 2**32]) == {end - age}
