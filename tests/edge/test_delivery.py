@@ -18,7 +18,7 @@ from gateway.domain.config.projection_configurations import EventWindow, delete_
 from gateway.domain.config.projection_destinations import ReplicationPolicy
 from gateway.domain.edges import fills, projections
 from gateway.domain.edges.sandboxes import list_sandboxes
-from gateway.domain.operations import erasure_edges
+from gateway.domain.operations import erasure_edges, projection_delivery
 from gateway.domain.operations.erasure import delete_profiles, erase_people
 from gateway.domain.operations.erasure_verification import verify_erasure
 from gateway.domain.operations.manual_links import link_identities, unlink_identities
@@ -64,6 +64,32 @@ async def test_everybody_is_delivered_and_each_change_follows(hub):
     (told,) = await list_deliveries(world.db, await hub.scope())
     assert (told.data_center, told.projections) == ("VA6", 3)
     assert None not in (told.confirmed_at, told.delivered_at)
+
+
+async def test_people_come_in_bounded_batches_and_one_who_changed_often_comes_once(hub, monkeypatch):
+    world, batches, deliver = hub.world, [], projections.deliver
+    everybody = [("Email", f"{number}@example.com") for number in range(9)]
+
+    async def delivered(tx, sandbox_id, rows):
+        batches.append(len(rows))
+        await deliver(tx, sandbox_id, rows)
+
+    monkeypatch.setattr(projections, "deliver", delivered)
+    monkeypatch.setattr(projection_delivery, "PEOPLE_PER_PIECE", 4)
+    await world.records(*(record(one) for one in everybody))
+    for name in ("names", "mails"):
+        await world.project(name, "person.name")
+    await hub.deliver()
+    assert sorted(filter(None, batches)) == sorted([4, 4, 1] * 2)
+    batches.clear()
+    for number in range(4):
+        await world.records(record(everybody[0], first_name=f"Name {number}"))
+    await hub.deliver()
+    assert batches == [1, 1]
+    await world.records(*(record(one, first_name="All") for one in everybody))
+    await hub.deliver()
+    assert (max(batches), sum(batches)) == (4, 2 + 2 * len(everybody))
+    assert await hub.differences() == []
 
 
 async def test_people_who_merge_part_or_go_do_so_at_the_edge(hub):
