@@ -1,5 +1,6 @@
 """Values of computed attributes as fields of documents: typed, and by selectors; there where they are selected, and nowhere else."""
 
+import asyncio
 from datetime import datetime
 
 import pytest
@@ -8,6 +9,7 @@ from world import event, record
 
 from gateway.domain.config.computed_attributes import AttributeStatus, update_attribute
 from gateway.domain.rules.durations import parse_duration
+from gateway.pql import ranges
 from gateway.xdm.classes import XdmClass
 
 ADA, BOB = ("Email", "ada@example.com"), ("Email", "bob@example.com")
@@ -182,6 +184,65 @@ async def test_the_statement_that_reads_people_tells_what_is_known_of_values(cli
     assert (nothing["value"], nothing["valueAt"], nothing["eventsCounted"]) == (None, None, 0)
     error = await client.error(text, who=WHO["who"][:1], names=["visit"])
     assert (error["extensions"]["code"], "Did you mean 'visits'?" in error["message"]) == ("BAD_INPUT", True)
+
+
+async def test_the_statement_that_reads_people_computes_expressions_and_what_has_no_partials(clients, statements):
+    world, client = clients[0].world, clients[0]
+    above = {
+        "many": "xEvent.topN(timestamp, 30).eventType",
+        "mean": "_own.ComputedAttributes.spent / _own.ComputedAttributes.visits",
+        "isDear": "_own.ComputedAttributes.mean > 3",
+        "greeting": 'if(_own.ComputedAttributes.isDear, person.name.firstName, "you")',
+        "looks": '_own.ComputedAttributes.byKind.get("look")',
+        "namespaces": "identityMap.keys().count()",
+        "recent": "_own.ComputedAttributes.last.order",
+    }
+    code = f"_{world.scope.organization.code}"
+    for name, text in above.items():
+        await world.publish(name, text.replace("_own", code))
+    names = [*above, "visits"]
+    text = """query ($who: [IdentityInput!]!, $names: [String!]) { profiles(identities: $who) { profile {
+        entity { _own { ComputedAttributes { many mean isDear greeting looks namespaces recent { priceTotal } visits } } }
+        entityJson(select: "_own.ComputedAttributes(greeting,recent)")
+        computedAttributes(names: $names) { value valueAt eventsCounted isComplete attribute { name } } } } }"""
+    data = await told(clients, text, **WHO, names=names)
+    with statements() as seen:
+        await client.data(text.replace("_own", code), **WHO, names=names)
+    assert seen == ["tenants.read_sandbox", "people.read_people"]
+    ada, bob = (each["profile"] for each in data["profiles"])
+    values = {"isDear": True, "greeting": "Ada", "looks": 1, "namespaces": 1, "visits": 3, "many": ["buy", "look"]}
+    own = ada["entity"][code]["ComputedAttributes"]
+    assert {name: own[name] for name in values} == values
+    assert (own["mean"], own["recent"]) == (pytest.approx(9.5 / 3), {"priceTotal": 2.5})
+    assert [(each["value"], each["eventsCounted"], each["isComplete"]) for each in ada["computedAttributes"][-2:]] == [
+        ({"priceTotal": 2.5, "currencyCode": "EUR"}, 0, True),
+        (3, 3, True),
+    ]
+    assert bob["entity"][code]["ComputedAttributes"] | {"many": []} == {
+        **dict.fromkeys(own),
+        "many": [],
+        "greeting": "you",
+        "namespaces": 1,
+        "visits": 0,
+    }
+
+
+async def test_an_expression_out_of_range_is_an_error_of_who_reads_it_and_of_no_other(client, monkeypatch):
+    monkeypatch.setattr(ranges, "MAX_DIGITS", 10**9)  # such an expression is refused
+    await client.world.records(record(ADA, first_name="Ada"))
+    large = f"let A = (1.0e300) in let B = ({'*'.join('A' * 25)}) in ({'*'.join('B' * 20)})"
+    await client.world.publish("large", large)
+    await client.world.publish("caller", OF_PEOPLE["caller"])
+    text = """query ($who: [IdentityInput!]!, $names: [String!]) { profiles(identities: $who) { profile { computedAttributes(names: $names) { value } } } }"""
+    one, (_, other) = await asyncio.gather(
+        client.error(text, who=WHO["who"][:1], names=["large"]),
+        client.answer(text, {"who": WHO["who"][:1], "names": ["caller"]}),
+    )
+    assert (one["extensions"]["code"], one["message"]) == (
+        "BAD_PQL",
+        "A value that a computed attribute has is out of range.",
+    )
+    assert other["data"]["profiles"][0]["profile"]["computedAttributes"] == [{"value": "Ada"}]
 
 
 async def test_an_explanation_tells_the_events_that_a_value_is_of_and_its_window(clients):

@@ -1,6 +1,7 @@
 """Values of computed attributes are those of the events that a person has, whatever came, went, was joined or taken apart; and searches find by them."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -45,6 +46,7 @@ from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
 from gateway.errors import Conflict, Invalid, NotFound
+from gateway.projection.tree import Computed, Document, Leaf, Projection, Subset
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 from gateway.xdm.classes import XdmClass
@@ -160,12 +162,32 @@ async def values_by_hand(world, config, policy, at):
     }  # fmt: skip
 
 
+async def check_statement(world, config, policy, expected):
+    """Compare the values by hand with those in the statement that reads people. It has them unless somebody has events of times to come."""
+    wanted = Computed(Subset(tuple((name, Leaf("JSON")) for name in ATTRIBUTES)))
+    tenant = own(world).split(".")[0]
+    projection = Projection(
+        (Document(Subset(((tenant, Subset((("ComputedAttributes", wanted),))),))),), frozenset({"person"})
+    )
+    found = await profiles.project_profiles(
+        world.db, world.scope, config, policy, list(expected), projection=projection
+    )
+    for profile_id, each in zip(expected, found, strict=True):
+        if each.parts is not None:
+            values = json.loads(each.parts[0])[tenant]["ComputedAttributes"]
+            assert {name: values.get(name) for name in ATTRIBUTES} == expected[profile_id]
+    return bool(found) and found[0].parts is not None
+
+
 async def check_searches(world, config, policy, at):
     """Compare searches with the values by hand, and these with those told. Return them."""
     expected = {}
     for profile_id, (by_us, told) in (await values_by_hand(world, config, policy, at)).items():
         assert told == by_us
         expected[profile_id] = by_us
+    is_in_statement = await check_statement(world, config, policy, expected)
+    if expected and policy is config.default_policy and at == INSTANTS[-1]:
+        assert is_in_statement
     if policy not in config.materialized:
         return expected
     for text, holds in CONDITIONS.items():
