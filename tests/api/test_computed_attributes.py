@@ -125,6 +125,21 @@ async def test_attributes_read_published_ones_which_are_then_neither_disabled_no
     assert (await answer(client, UPDATE, id=half["id"], status="NEW"))[0] == "INVALID"
 
 
+async def test_attributes_read_each_other_in_no_circle(client):
+    own = f"_{client.world.scope.organization.code}.ComputedAttributes"
+    assert (await create(client, "itself", f"{own}.itself + 1"))[0] == "INVALID"
+    base = await create(client, "total", COUNT, publish=True)
+    half = await create(client, "half", f"{own}.total / 2", publish=True)
+    circle = await answer(client, UPDATE, id=base["id"], expression=f"{own}.half * 2")
+    assert circle == ("CONFLICT", ["id"], None, None)
+    await answer(client, UPDATE, id=half["id"], status="DISABLED")
+    await answer(client, UPDATE, id=base["id"], status="DISABLED")
+    assert await answer(client, DELETE, id=base["id"]) == base["id"]
+    assert (await create(client, "total", f"{own}.half * 2"))[0] == "INVALID"
+    assert (await create(client, "total", COUNT, publish=True))["status"] == "NEW"
+    assert (await answer(client, UPDATE, id=half["id"], status="NEW"))["status"] == "PROCESSED"
+
+
 async def test_an_attribute_of_events_is_in_conditions_and_in_aggregations_and_then_not_disabled(client):
     await client.world.events(
         *(event(str(day), f"2026-01-0{day}T00:00:00Z", ADA, eventType="a" * day) for day in (1, 2))
