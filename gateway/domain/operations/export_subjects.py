@@ -121,12 +121,15 @@ class Subject:
         return None if batch_id == NIL else batch_id
 
 
-async def read_members(db: Database, scope: Scope, config: Configuration, xid: UUID) -> list[UUID]:
-    """Return the identities of a person, the given one first: those that an erasure would take."""
+async def find_person(db: Database, scope: Scope, config: Configuration, xid: UUID) -> list[UUID]:
+    """Return the identities of a person, the given one first: those that an erasure would take which was never asked for before.
+
+    What an earlier one has marked and not taken may be of somebody else by now, unless the data still join it to the person.
+    """
     async with db.snapshot() as tx:
         known = await read_stored(tx, scope, [xid])
         found = await find_to_erase(tx, scope, config, known, is_whole=True)
-    return [xid, *sorted(found.members.keys() - {xid})]
+    return [xid, *sorted(one for one, member in found.members.items() if one != xid and member.marked_at is None)]
 
 
 async def keep_subject(
@@ -137,23 +140,21 @@ async def keep_subject(
     The export holds all others that rows name, too: its files go with any of them. `most`: characters that the rows may have together. Raises
     JobFails, LeaseLost.
     """
-    key, holds = (subject.scope.sandbox_id, job.job_id), set(subject.xids)
-    by_store, held, characters = dict.fromkeys([*STORED, ENTITY], 0), set[UUID](), 0
+    key, by_store = (subject.scope.sandbox_id, job.job_id), dict.fromkeys([*STORED, ENTITY], 0)
+    named, held, characters = set(subject.xids), set[UUID](), 0
     async for store, rows in _rows(still, subject):
+        place = sum(by_store.values())
         texts = await in_time_slices(partial(_text, subject, store), rows)
-        place, holds, characters = (
-            sum(by_store.values()),
-            holds.union(*map(_named, rows)),
-            characters + sum(map(len, texts)),
-        )
         people = [(*key, subject.key, number, text) for number, text in enumerate(texts, place)]
-        by_store[store] += len(rows)
+        named.update(*map(_named, rows))
+        identities = [(*key, xid, subject.key) for xid in named - held]
         async with db.transaction(subject.scope.sandbox_id) as tx:
             await tx.copy("export_person", ("sandbox_id", "job_id", "profile_id", "place", "document"), people)
-            identities = [(*key, xid, subject.key) for xid in holds - held]
             await tx.copy("export_identity", ("sandbox_id", "job_id", "xid", "profile_id"), identities)
             await leases.advance(tx, job, None, done=place + len(rows), may_rest=False)
-        held = set(holds)
+        held |= named
+        by_store[store] += len(rows)
+        characters += sum(map(len, texts))
         if characters > most:
             raise JobFails(
                 f"What is stored about the person is more than the {most:,} characters that `GATEWAY_EXPORT_SPOOL_GB` allows."

@@ -7,14 +7,14 @@ from uuid import uuid4
 
 import orjson
 import pytest
-from crashes import killed_at
+from crashes import killed_after, killed_at
 from domain.operations.test_erasure_verification import filled
 from exported import exported, folder_of, rows_of, working
 from world import event, record
 
 from gateway.domain.config.policies import IdentityGraphType, create_policy
 from gateway.domain.operations import export_subjects
-from gateway.domain.operations.erasure import delete_profiles, preview_profiles
+from gateway.domain.operations.erasure import delete_profiles, erase_people, preview_profiles
 from gateway.domain.operations.erasure_verification import verify_erasure
 from gateway.domain.operations.export_jobs import (
     ExportEvents,
@@ -28,7 +28,7 @@ from gateway.domain.operations.export_subjects import ENTITY, STORED
 from gateway.domain.operations.projection_centers import note_delivery
 from gateway.domain.reading.changes import read_position
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
-from gateway.domain.work import leases
+from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.stores import OF_PEOPLE
@@ -193,3 +193,20 @@ async def test_what_another_export_has_read_about_somebody_else_is_not_exported(
     assert await killed_at(1, working(world, claim, locations), "export_jobs.begin_file")
     found, _ = await about(world, locations, ANA)
     assert (len(found["export_identity"]), found["export_person"]) == (1, [])
+
+
+async def test_a_device_that_an_erasure_left_marked_is_no_longer_of_the_person_if_nothing_joins_it(world, locations):
+    joint = await world.batch("joint")
+    await world.records(record(ANA, DEVICE), batch_id=joint)
+    await world.records(record(ANA, first_name="Ana"))
+    await world.events(event("before", "2026-01-01T00:00:00Z", DEVICE))
+    await delete_profiles(world.db, world.scope, [await world.xid(*ANA)])
+    claim = await leases.claim(world.db, [JobKind.DELETE_PROFILE])
+    assert await killed_after(2, erase_people(world.db, world.scope, world.configurations, claim), [])
+    await jobs.cancel_job(world.db, world.scope, claim.job_id)
+    found, _ = await about(world, locations, ANA)
+    assert len(found["event"]) == 1
+    await world.revert(joint)
+    await world.events(event("after", datetime.now(UTC).isoformat(), DEVICE, BOB))
+    found, _ = await about(world, locations, ANA)
+    assert (len(found["record"]), found["event"]) == (1, [])
