@@ -169,7 +169,10 @@ async def test_only_who_may_read_profiles_is_answered_and_only_by_keys_whose_pub
     for status, all_given in wrong.items():
         for each in all_given:
             async with client(edge, headers=each) as http:
-                assert (await http.get("/projections/shop/Email/ana@example.com")).status_code == status, each
+                path, many = "/projections/shop/Email/ana@example.com", {"identities": []}
+                asked = http.get(path), http.head(path), http.post("/projections/shop", json=many)
+                graphql = http.post("/graphql", json={"query": "{ __typename }"})
+                assert [(await one).status_code for one in (*asked, graphql)] == [status] * 4, each
     async with client(edge) as http:
         missing = await http.get("/projections/nothing/Email/ana@example.com")
         assert (missing.status_code, missing.json()["errors"][0]["message"]) == (
