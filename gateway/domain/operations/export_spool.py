@@ -18,7 +18,7 @@ from gateway.domain.config.policies import MergePolicy
 from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.operations.export_jobs import Asked, ExportRequest, ExportState, check_request, understand
 from gateway.domain.operations.export_reading import PAGE_SECONDS, People, Reading
-from gateway.domain.operations.export_subjects import Subject, find_person, keep_subject
+from gateway.domain.operations.export_subjects import ExportSubject, find_person, keep_subject
 from gateway.domain.reading.changes import read_position
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.reading.people import count_people
@@ -89,7 +89,7 @@ async def take_instant(
         config = await configurations.read(still, scope)
         policy, asked = await _policy(still, scope, config, request), await understood(config, request, at)
         if request.subject is not None:
-            subject = Subject(scope, config, policy, await find_person(still, scope, config, request.subject))
+            subject = ExportSubject(scope, config, policy, await find_person(still, scope, config, request.subject))
             return await keep_subject(db, still, job, subject, ExportState(at, position.key, 0, 0, {}), most=most)
         read = _Read(at, 2 * await count_people(still, scope, policy.settings.identity_graph))
         reading = Reading(still, scope, config, policy, asked)

@@ -75,7 +75,7 @@ STORED: Final[Mapping[str, Stored]] = {
 
 
 @dataclass(slots=True)
-class Subject:
+class ExportSubject:
     """The person of an export about one: the identities, the one that was asked for first, and the policy of the merged profile.
 
     `known`: the namespaces and values of the identities, as far as they were read.
@@ -133,7 +133,7 @@ async def find_person(db: Database, scope: Scope, config: Configuration, xid: UU
 
 
 async def keep_subject(
-    db: Database, still: Database, job: LeasedJob, subject: Subject, state: ExportState, *, most: int
+    db: Database, still: Database, job: LeasedJob, subject: ExportSubject, state: ExportState, *, most: int
 ) -> ExportState:
     """Keep everything that is stored about a person at one moment, and return how far the export is.
 
@@ -168,7 +168,7 @@ async def keep_subject(
 # ------------------------------------------------------------------------------------------------ rows
 
 
-async def _rows(db: Database, subject: Subject) -> AsyncIterator[tuple[str, Sequence[Any]]]:
+async def _rows(db: Database, subject: ExportSubject) -> AsyncIterator[tuple[str, Sequence[Any]]]:
     """Yield what each store holds of a person, some rows at a time, and then the merged profiles."""
     for store in STORED:
         async for rows in _stored_rows(db, subject, *STORED[store]):
@@ -179,7 +179,7 @@ async def _rows(db: Database, subject: Subject) -> AsyncIterator[tuple[str, Sequ
 
 
 async def _stored_rows(
-    db: Database, subject: Subject, statement: Query, after: tuple[Any, ...]
+    db: Database, subject: ExportSubject, statement: Query, after: tuple[Any, ...]
 ) -> AsyncIterator[Sequence[Any]]:
     place = subject.scope.sandbox_id, subject.xids
     while rows := await db.rows(statement, *place, *after, ROWS_PER_READ):
@@ -192,7 +192,7 @@ def _identity(config: Configuration, row: Any) -> Mapping[str, Any]:
     return {"namespace": namespace and namespace.code, "value": row["identity_value"]}
 
 
-async def _merged(db: Database, subject: Subject) -> list[Mapping[str, Any]]:
+async def _merged(db: Database, subject: ExportSubject) -> list[Mapping[str, Any]]:
     """Return the merged profiles that the identities lead to, with the values of computed attributes."""
     place = db, subject.scope, subject.config
     found = [each.profile for each in await read_profiles(*place, subject.policy, subject.xids) if each.profile]
@@ -205,13 +205,13 @@ async def _merged(db: Database, subject: Subject) -> list[Mapping[str, Any]]:
     return [{**shared, "profile_id": key, "document": each} for key, each in zip(profiles, documents, strict=True)]
 
 
-def _text(subject: Subject, store: str, row: Any) -> str:
+def _text(subject: ExportSubject, store: str, row: Any) -> str:
     """Return a row of a store as JSON."""
     shown = {"store": store, **dict(_members(subject, row))}
     return orjson.dumps(shown, default=str, option=orjson.OPT_UTC_Z).decode()
 
 
-def _members(subject: Subject, row: Any) -> Iterator[tuple[str, Any]]:
+def _members(subject: ExportSubject, row: Any) -> Iterator[tuple[str, Any]]:
     for name, value in row.items():
         if name in _JSON and isinstance(value, str):
             yield _camel(name), orjson.Fragment(value)
@@ -235,17 +235,17 @@ _JSON: Final = frozenset({"document", "as_sent", "paths", "numbers", "items", "v
 _HIDDEN: Final = frozenset({"namespace_id", "identity_value", "member"})
 """Columns that are shown with every identity, or are keys alone."""
 
-_WRITTEN: Final[Mapping[str, tuple[str, Callable[[Subject, Any], Any]]]] = {
-    "xid": ("identity", Subject.identity),
-    "xids": ("identities", Subject.identity),
-    "other_xid": ("otherIdentity", Subject.identity),
-    "origin": ("origin", Subject.identity),
-    "named_xids": ("identities", Subject.identity),
-    "dataset_id": ("dataset", Subject.dataset),
-    "sources": ("sources", Subject.dataset),
-    "policy_id": ("mergePolicy", Subject.policy_name),
-    "attribute_id": ("attribute", Subject.attribute_name),
-    "batch_id": ("batchId", Subject.batch),
+_WRITTEN: Final[Mapping[str, tuple[str, Callable[[ExportSubject, Any], Any]]]] = {
+    "xid": ("identity", ExportSubject.identity),
+    "xids": ("identities", ExportSubject.identity),
+    "other_xid": ("otherIdentity", ExportSubject.identity),
+    "origin": ("origin", ExportSubject.identity),
+    "named_xids": ("identities", ExportSubject.identity),
+    "dataset_id": ("dataset", ExportSubject.dataset),
+    "sources": ("sources", ExportSubject.dataset),
+    "policy_id": ("mergePolicy", ExportSubject.policy_name),
+    "attribute_id": ("attribute", ExportSubject.attribute_name),
+    "batch_id": ("batchId", ExportSubject.batch),
 }
 """Columns that are keys: under which names they are shown, and as what."""
 

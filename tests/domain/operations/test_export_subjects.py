@@ -33,6 +33,7 @@ from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.stores import OF_PEOPLE
 from gateway.errors import Invalid, NotFound
+from gateway.server.http.docs import read_document
 
 ANA, BOB, CARL = [("Email", f"{name}@example.com") for name in ("ana", "bob", "carl")]
 PHONE, DEVICE = ("Phone", "+1"), ("ECID", "1" * 38)
@@ -62,6 +63,8 @@ async def about(world, locations, identity, **wanted):
 def test_every_store_that_holds_something_of_people_is_exported():
     """A new one fails here: say in `export_subjects` how its rows are read."""
     assert STORED.keys() - {"edge"} == set(OF_PEOPLE)
+    text = read_document("exports").text
+    assert [store for store in (*STORED, ENTITY) if f"`{store}`" not in text] == []
 
 
 async def test_all_that_is_stored_about_somebody_is_exported_and_what_an_erasure_takes(world, locations):
