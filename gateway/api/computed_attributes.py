@@ -36,7 +36,7 @@ from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules.durations import Duration
 from gateway.domain.rules.scope import Permission
 from gateway.domain.work.jobs import Job
-from gateway.projection.evaluate import settled
+from gateway.projection.evaluate import constants_of
 from gateway.projection.tree import Column, Format, Object, Related
 from gateway.xdm.classes import XdmClass
 
@@ -266,7 +266,7 @@ def _wanted(of: Object, config: Configuration, names: tuple[str, ...] | None) ->
 
 def _settled(of: Object, attribute: ComputedAttribute) -> Object:
     return Object(
-        tuple((key, settled(each.of, attribute) if isinstance(each, Related) else each) for key, each in of.fields)
+        tuple((key, constants_of(each.of, attribute) if isinstance(each, Related) else each) for key, each in of.fields)
     )
 
 

@@ -53,7 +53,7 @@ from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.policies import MergePolicyType
 from gateway.api.profile_limits import ProfileLimitsType
-from gateway.api.projections import EVERYTHING, computed_list, document_json, document_of, object_of, related
+from gateway.api.projections import EVERYTHING, computed_values, document_json, document_of, object_of, related
 from gateway.api.record_versions import RecordVersionType, versions_of
 from gateway.api.scalars import JSON, described
 from gateway.api.selectors import SelectArgument, selector_of, subset_of
@@ -287,7 +287,7 @@ class ProfileType(Node):
     computed_attributes: list[ComputedAttributeValueType] = resolved_by(
         values_of,
         "What computed attributes have for the person at this moment, by the events of their identities and, for expressions over the profile, by the document under this policy.",
-        reads=computed_list(values_wanted),
+        reads=computed_values(values_wanted),
         raw=EVERYTHING,
         computes=True,
         weight=Weight(itself=10 * OBJECT, size=10),

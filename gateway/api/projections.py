@@ -10,7 +10,19 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.domain.reading.people_statements import DOCUMENT, PERSON
 from gateway.projection.predicates import Predicate
-from gateway.projection.tree import ComputedList, Count, Document, Each, Format, Leaf, Node, Page, Place, Related, Rows
+from gateway.projection.tree import (
+    ComputedValues,
+    Count,
+    Document,
+    Each,
+    Format,
+    Leaf,
+    Node,
+    Page,
+    Place,
+    Related,
+    Rows,
+)
 
 
 class Selected(Protocol):
@@ -90,10 +102,10 @@ def related(
     return node
 
 
-def computed_list(read: Callable[..., tuple[tuple[str, Node], ...]]) -> Callable[[Selected], Node]:
+def computed_values(read: Callable[..., tuple[tuple[str, Node], ...]]) -> Callable[[Selected], Node]:
     """Declare that a field is a list about values that are computed for a record; `read` returns what each has, for what is selected of them, the
     context of a request and the field's arguments."""
-    return lambda field: ComputedList(field.given(partial(read, field.object())))
+    return lambda field: ComputedValues(field.given(partial(read, field.object())))
 
 
 def each_of(field: Selected) -> Node:

@@ -94,10 +94,10 @@ def evaluate(node: Node, of: Any, lists: Lists | None = None, rows: Rows | None 
     raise TypeError(f"only the store can tell {node}")
 
 
-def settled(node: Node, of: Any) -> Node:
+def constants_of(node: Node, of: Any) -> Node:
     """Return what is wanted of a record that is known already."""
     if isinstance(node, Object):
-        return Object(tuple((name, settled(below, of)) for name, below in node.fields))
+        return Object(tuple((name, constants_of(below, of)) for name, below in node.fields))
     return Constant(evaluate(node, of))
 
 

@@ -19,7 +19,7 @@ from gateway.projection.predicates import Values
 from gateway.projection.tree import (
     Column,
     Computed,
-    ComputedList,
+    ComputedValues,
     Constant,
     Count,
     Document,
@@ -159,7 +159,7 @@ class _Writer:
                 yield False, self.count(rows)
             case Related():
                 yield False, self.related(node)
-            case ComputedList(each):
+            case ComputedValues(each):
                 yield from self.computed(each)
             case _:
                 raise TypeError(f"{node} is no part of a record")

@@ -64,7 +64,7 @@ class Object:
     def is_fixed(self) -> bool:
         """Whether `replaced` leaves it as it is."""
         below = (each for _, field in self.fields for each in nodes_of(field))
-        return not any(isinstance(each, Page | Count | Related | Document | ComputedList) for each in below)
+        return not any(isinstance(each, Page | Count | Related | Document | ComputedValues) for each in below)
 
 
 # ------------------------------------------------------------------------------------------------ parts of a document
@@ -110,7 +110,7 @@ class Computed:
 
 
 @dataclass(frozen=True, slots=True)
-class ComputedList:
+class ComputedValues:
     """A list about values that are computed for the record: the key of each, and what is wanted of what is known of it."""
 
     each: tuple[tuple[str, "Node"], ...]
@@ -247,7 +247,7 @@ Node: TypeAlias = (
     | Items
     | Subset
     | Computed
-    | ComputedList
+    | ComputedValues
     | Document
     | Column
     | Packed
@@ -262,7 +262,7 @@ Node: TypeAlias = (
 
 
 def nodes_of(node: Node) -> Iterator[Node]:
-    """Yield a node and all nodes below it, but those of related records and of computed lists."""
+    """Yield a node and all nodes below it, but those of related records and of computed values."""
     yield node
     match node:
         case Object(fields) | Subset(fields):
@@ -275,25 +275,25 @@ def nodes_of(node: Node) -> Iterator[Node]:
 def is_in_store(node: Node) -> bool:
     """Return whether only SQL can tell something of it."""
     return any(
-        isinstance(each, Related | Computed | ComputedList) or (isinstance(each, Column) and each.is_derived)
+        isinstance(each, Related | Computed | ComputedValues) or (isinstance(each, Column) and each.is_derived)
         for each in nodes_of(node)
     )
 
 
 def is_computed(node: Node) -> bool:
     """Return whether something of it is computed for each record."""
-    return any(isinstance(each, Computed | ComputedList) for each in nodes_of(node))
+    return any(isinstance(each, Computed | ComputedValues) for each in nodes_of(node))
 
 
 def computed_in(node: Node) -> list[str] | None:
     """Return the keys of values that are wanted of those computed; None where nothing is wanted that has such values."""
-    found = [each for each in nodes_of(node) if isinstance(each, Computed | ComputedList)]
+    found = [each for each in nodes_of(node) if isinstance(each, Computed | ComputedValues)]
     return list(dict.fromkeys(chain.from_iterable(map(keys_of, found)))) if found else None
 
 
-def keys_of(node: Computed | ComputedList) -> Iterator[str]:
+def keys_of(node: Computed | ComputedValues) -> Iterator[str]:
     """Return the keys of values that are wanted of those computed."""
-    if isinstance(node, ComputedList):
+    if isinstance(node, ComputedValues):
         return (key for key, _ in node.each)
     fields = ((name, below) for name, below in node.of.fields if not isinstance(below, Constant))
     return (below.key if isinstance(below, Under) else name for name, below in fields)
@@ -313,14 +313,14 @@ def replaced(node: Node, changed: Callable[[Any], Any]) -> Node:  # noqa: PLR091
             return Each(replaced(of, changed))
         case Document(of):
             return Document(changed(of))
-        case ComputedList(each):
-            return ComputedList(changed(each))
+        case ComputedValues(each):
+            return ComputedValues(changed(each))
         case Related(of=of, filter=filter_):
             return replace(node, of=replaced(of, changed), filter=changed(filter_))
     return node
 
 
-def slotted(given: Any, values: list[Any]) -> Any:
+def with_slots(given: Any, values: list[Any]) -> Any:
     """Return what may depend on a request with slots in place of the values of conditions, which are added to `values`."""
 
     def slots(own: tuple[Any, ...]) -> tuple[Slot, ...]:
@@ -372,7 +372,7 @@ class Projection:
     def structure(self) -> tuple["Projection", tuple[Any, ...]]:
         """The projection with slots for the values of conditions, which has the same SQL, and these values by the places of the slots."""
         values = list[Any]()
-        parts = tuple(replaced(part, lambda given: slotted(given, values)) for part in self.parts)
+        parts = tuple(replaced(part, lambda given: with_slots(given, values)) for part in self.parts)
         return (replace(self, parts=parts).as_structure(), tuple(values)) if values else (self, ())
 
     def as_structure(self) -> "Projection":
@@ -401,7 +401,7 @@ _KNOWN: Final = ("raw", "is_text", "is_in_store", "computed", "page_size")
 """What is equal for all projections of a structure."""
 
 
-class FilledProjection(Projection):
+class ProjectionWithValues(Projection):
     """A projection of a structure and the values for its slots. Statements look at no more of it; its parts are made where they are evaluated."""
 
     def __init__(self, structure: Projection, values: tuple[Any, ...]) -> None:
@@ -409,7 +409,7 @@ class FilledProjection(Projection):
         vars(self).update(known, structure=(structure, values), _hash=hash((structure, values)))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, FilledProjection) and self.structure == other.structure
+        return isinstance(other, ProjectionWithValues) and self.structure == other.structure
 
     __hash__ = Projection.__hash__
 

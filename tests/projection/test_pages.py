@@ -26,13 +26,13 @@ from gateway.projection.tree import (
     Count,
     Each,
     End,
-    FilledProjection,
     Format,
     HasMore,
     Object,
     Page,
     Place,
     Projection,
+    ProjectionWithValues,
 )
 
 ANA, BEN = ("Email", "ana@x.io"), ("Email", "ben@x.io")
@@ -176,7 +176,7 @@ def test_projections_that_differ_in_values_share_a_statement(several):
     statements = [made.of(selections(values)) for values in several]
     assert statements == [events.lists_statement(selections(values)) for values in several]
     assert {id(each.query) for each in statements} == {id(statements[0].query)}
-    filled = [FilledProjection(*selections(values).structure) for values in several]
+    filled = [ProjectionWithValues(*selections(values).structure) for values in several]
     assert [each.parts for each in filled] == [selections(values).parts for values in several]
     assert [made.of(each) for each in filled] == statements
     assert len(set(filled)) == len({repr(each) for each in several})

@@ -26,7 +26,6 @@ from gateway.projection.tree import (
     Constant,
     Count,
     Document,
-    FilledProjection,
     Format,
     Items,
     Leaf,
@@ -34,13 +33,14 @@ from gateway.projection.tree import (
     Object,
     Page,
     Projection,
+    ProjectionWithValues,
     Rows,
     Under,
     is_computed,
     is_in_store,
     nodes_of,
     replaced,
-    slotted,
+    with_slots,
 )
 
 TYPENAME: Final = "__typename"
@@ -85,11 +85,11 @@ class Lookahead:
             return self.projection
         values: list[Any] = []
         try:
-            found = tuple(slotted(_bind(context, variables, each), values) for each in self.unbound)
+            found = tuple(with_slots(_bind(context, variables, each), values) for each in self.unbound)
         except Exception:  # noqa: BLE001 (the field with the arguments raises it again)
             return None
         structure = _structure(self, found)
-        return FilledProjection(structure, tuple(values)) if values else structure
+        return ProjectionWithValues(structure, tuple(values)) if values else structure
 
     def page_of(self, context: Context, variables: Any, rows: Rows) -> Page | None:
         """Return the whole connection, for the page that is asked for; None where it is not projected."""

@@ -53,7 +53,7 @@ async def backfill_computed_attribute(
 ) -> None:
     """Make the partials of an attribute from all events that there are: a job, in pieces. The attribute may be switched off by now."""
     async with shared_transaction(db, scope, configurations) as (tx, config):
-        partial, at = await _unmade_partial(tx, scope, config, job), await read_instant(tx)
+        partial, at = await _partial_to_make(tx, scope, config, job), await read_instant(tx)
     if partial is not None:
         since = begin_of_bucket(partial.since(at), partial.seconds)
         if job.cursor is None:
@@ -117,7 +117,7 @@ async def _of_one(db: Database, scope: Scope, xid: UUID, since: datetime, second
 async def _make(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, piece: _Piece) -> bool:
     """Make the partials of a piece. Return whether the attribute is still to have partials."""
     async with shared_transaction(db, scope, configurations) as (tx, config):
-        partial = await _unmade_partial(tx, scope, config, job)
+        partial = await _partial_to_make(tx, scope, config, job)
         if partial is None:
             return False
         if piece.events:
@@ -126,7 +126,7 @@ async def _make(db: Database, scope: Scope, configurations: Configurations, job:
         return True
 
 
-async def _unmade_partial(tx: Session, scope: Scope, config: Configuration, job: LeasedJob) -> KeptPartial | None:
+async def _partial_to_make(tx: Session, scope: Scope, config: Configuration, job: LeasedJob) -> KeptPartial | None:
     """Return the partials that are to be made; None if the attribute is to have none any more.
 
     One that nobody can compute by the types of today gives its slot up, as its partials would lack the events that are read meanwhile.

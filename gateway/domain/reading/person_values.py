@@ -30,7 +30,7 @@ MOMENT, BEFORE = part("person_values.moment"), part("person_values.before")
 FOLDED, LEVEL, NAMED = part("person_values.folded"), part("person_values.level"), part("person_values.named")
 STORED, IS_SMALL = part("person_values.stored"), part("person_values.is_small")
 
-MAX_INLINE_CHARACTERS: Final = 6_000
+MAX_CHARACTERS_INLINE: Final = 6_000
 """Of a value that such a statement gives, if it is no single one; a map with more keys than are told has more."""
 
 
@@ -194,7 +194,7 @@ def _checks(values: Iterable[_Value]) -> Iterator[str]:
         if each.type in NUMBERS:
             numbers.append(f"abs(({each.sql} #>> '{{}}')::numeric)" if each.is_json else f"abs({each.sql})")
         elif not isinstance(each.type, Scalar):
-            yield fill(IS_SMALL, value=each.stored, most=str(MAX_INLINE_CHARACTERS), beyond=str(BEYOND_DOUBLE))
+            yield fill(IS_SMALL, value=each.stored, most=str(MAX_CHARACTERS_INLINE), beyond=str(BEYOND_DOUBLE))
     if numbers:
         yield f"(greatest({', '.join(numbers)}) < {BEYOND_DOUBLE}) is not false"
 
