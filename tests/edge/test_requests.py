@@ -326,6 +326,22 @@ async def test_what_is_delivered_of_one_configuration_or_of_keys_leaves_the_othe
         assert (await http.get("/projections/shop/Email/ana@example.com")).status_code == 401
 
 
+async def test_every_process_of_an_edge_knows_what_was_delivered_at_its_next_request(edge, edge_dsn, store):
+    path = "/projections/shop/Email/ana@example.com"
+    async with edge_over(edge_dsn) as other, client(edge) as first, client(other) as second:
+        for deliver, status in (
+            (lambda tx: configurations.switch(tx, 1, served(edition=2)), 503),
+            (lambda tx: projections.deliver(tx, 1, [replace(ANA, edition=2)]), 200),
+            (lambda tx: projections.remove(tx, 1, [ANA.person], erased=True), 404),
+            (lambda tx: sandboxes.deliver_sandbox(tx, open_sandbox(api_keys=[], digest="second")), 401),
+        ):
+            for http in (first, second):
+                await http.get(path)
+            async with delivery(store) as tx:
+                await deliver(tx)
+            assert [(await http.get(path)).status_code for http in (first, second)] == [status, status]
+
+
 async def test_a_lookup_that_begins_once_a_delivery_is_acknowledged_gets_what_it_brought_though_others_are_under_way(
     edge, store
 ):
