@@ -30,7 +30,11 @@ from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
 from gateway.storage.queries import Query, part, query
 
-ROWS_PER_READ: Final = 200
+ROWS_PER_READ: Final = 1_000
+FEW_ROWS: Final = 20
+"""Rows of a store that are read before it is known how long they are."""
+CHARACTERS_PER_READ: Final = 8_000_000
+"""Of rows that are read at once, about."""
 
 ENTITY: Final = "entity"
 """Of the merged profile, which is in no store as it is read: with the values of computed attributes."""
@@ -181,10 +185,12 @@ async def _rows(db: Database, subject: ExportSubject) -> AsyncIterator[tuple[str
 async def _stored_rows(
     db: Database, subject: ExportSubject, statement: Query, after: tuple[Any, ...]
 ) -> AsyncIterator[Sequence[Any]]:
-    place = subject.scope.sandbox_id, subject.xids
-    while rows := await db.rows(statement, *place, *after, ROWS_PER_READ):
+    place, size = (subject.scope.sandbox_id, subject.xids), min(FEW_ROWS, ROWS_PER_READ)
+    while rows := await db.rows(statement, *place, *after, size):
         yield rows
         after = tuple(rows[-1])[: len(after)]
+        length = sum(len(value) for row in rows for value in row if isinstance(value, str))
+        size = max(1, min(ROWS_PER_READ, len(rows) * CHARACTERS_PER_READ // max(1, length)))
 
 
 def _identity(config: Configuration, row: Any) -> Mapping[str, Any]:

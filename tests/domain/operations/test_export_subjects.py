@@ -34,6 +34,7 @@ from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.stores import OF_PEOPLE
 from gateway.errors import Invalid, NotFound
 from gateway.server.http.docs import read_document
+from gateway.telemetry import StatementRan, listen
 
 ANA, BOB, CARL = [("Email", f"{name}@example.com") for name in ("ana", "bob", "carl")]
 PHONE, DEVICE = ("Phone", "+1"), ("ECID", "1" * 38)
@@ -213,3 +214,20 @@ async def test_a_device_that_an_erasure_left_marked_is_no_longer_of_the_person_i
     await world.events(event("after", datetime.now(UTC).isoformat(), DEVICE, BOB))
     found, _ = await about(world, locations, ANA)
     assert (len(found["record"]), found["event"]) == (1, [])
+
+
+async def test_long_rows_are_read_few_at_a_time(world, locations, monkeypatch):
+    for name, size in (("ROWS_PER_READ", 5), ("FEW_ROWS", 2), ("CHARACTERS_PER_READ", 1_200)):
+        monkeypatch.setattr(export_subjects, name, size)
+    time, long = "2026-01-01T00:00:00Z", {"web": {"webPageDetails": {"name": "y" * 1_000}}}
+    await world.events(*(event(f"{n:02}", time, ANA, **(long if n >= 8 else {})) for n in range(16)))
+    read = []
+
+    def note(seen):
+        if isinstance(seen, StatementRan) and seen.name == "export_subjects.list_events":
+            read.append(seen.rows)
+
+    stop = listen(note)
+    found, _ = await about(world, locations, ANA)
+    stop()
+    assert (len(found["event"]), read) == (16, [2, 5, 5, 1, 1, 1, 1, 0])
