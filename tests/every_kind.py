@@ -264,6 +264,8 @@ async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:
     if kind is JobKind.DELETE_DATASET:
         return await delete_dataset(db, scope, world.crm.dataset_id)
     if kind is JobKind.DELETE_PROFILE:
+        await world.records(record(DORA), dataset=world.loyalty)
+        await world.records(record(DORA, CARL), dataset=world.loyalty)  # two people become one
         xids = [await world.xid(*one) for one in (ANA, CARL, DEVICES[1])]
         return await delete_profiles(db, scope, xids, reach=DeleteScope.IDENTITY)
     if kind in {JobKind.BACKFILL_COMPUTED_ATTRIBUTE, JobKind.BUILD_SEARCH_INDEX, JobKind.BACKFILL_PROJECTION}:

@@ -25,7 +25,7 @@ from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.facts.ingest_errors import purge_errors
 from gateway.domain.facts.warnings import purge_samples
 from gateway.domain.operations import export_withdrawal
-from gateway.domain.operations.erasure_changes import FORGET_CHANGES, tell_of_former_people
+from gateway.domain.operations.erasure_changes import FORGET_CHANGES, telling_of_former_people
 from gateway.domain.operations.erasure_edges import DONE_AT, confirmed_at_edges
 from gateway.domain.operations.erasure_people import (
     count_related,
@@ -355,8 +355,7 @@ class _Erasing:
             return False
         of_job = self._scope.sandbox_id, self._job.job_id, self._since, self._cursor["before"]
         rows = *of_job, *self._cursor.get("changes", (-1, 0)), CHANGES_PER_PIECE
-        await tell_of_former_people(self._db, self._scope, self._configurations, rows)
-        async with self._db.transaction(self._scope.sandbox_id) as tx:
+        async with telling_of_former_people(self._db, self._scope, self._configurations, rows) as tx:
             row: Any = await tx.row(FORGET_CHANGES, *rows)
             if row["seq"] is None:
                 return False

@@ -4,7 +4,8 @@ A row that says who was merged into an erased person, or that an erased one was 
 has not read it would keep that former person for good. So each of them is told of again, before.
 """
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,18 +23,22 @@ FIND_FORMER_IDS = query("erasure.find_former_ids").filled(named=NAMED)
 FORGET_CHANGES = query("erasure.forget_changes").filled(named=NAMED)
 
 
-async def tell_of_former_people(
+@asynccontextmanager
+async def telling_of_former_people(
     db: Database, scope: Scope, configurations: Configurations, rows: tuple[Any, ...]
-) -> None:
-    """Tell what has become of former people, before FORGET_CHANGES takes their ids out of the journal. `rows`: its arguments.
+) -> AsyncIterator[Session]:
+    """Write into the journal what has become of former people, and yield the transaction, for FORGET_CHANGES to take their ids out. `rows`: its arguments.
 
-    Needs no permission. Done again, it tells the same again.
+    Needs no permission. It waits for the exclusive lock only where there are such people. Raises NotFound.
     """
     former = await db.value(FIND_FORMER_IDS, *rows)
-    if former:
-        async with exclusive_transaction(db, scope, configurations) as change:
-            effects = await _become(change.tx, scope, former)
-            await write_changes(change.tx, scope, change.seq, change.at, effects)
+    if not former:
+        async with db.transaction(scope.sandbox_id) as tx:
+            yield tx
+        return
+    async with exclusive_transaction(db, scope, configurations) as change:
+        await write_changes(change.tx, scope, change.seq, change.at, await _become(change.tx, scope, former))
+        yield change.tx
 
 
 async def _become(tx: Session, scope: Scope, former: Collection[UUID]) -> Effects:
