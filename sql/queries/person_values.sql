@@ -7,7 +7,7 @@
 -- part: moment
 -- This moment, which is the next whole millisecond and the same in all rows, and when windows begin that end at it.
 (select now.at{since}
-   from (select (select date_trunc('milliseconds', stamp + interval '999 microseconds') from gateway.now() as stamp) as at) as now
+   from (select date_trunc('milliseconds', gateway.now() + interval '999 microseconds') as at offset 0) as now
  offset 0) as moment
 
 -- part: folded

@@ -339,16 +339,16 @@ async def measure(events: int, only: list[str]) -> None:
             if "reads" in only:
                 await asyncio.to_thread(reads, home, dsn, own.organization.code, 3, 5)
             if "ingestion" in only:
-                await ingesting_with_ten(db, own, journey, data, events)
+                await ingesting_with_ten(db, scope, journey, data, events)
             await db.close()
     print(f"in {timedelta(seconds=round(time.perf_counter() - begin))}")
 
 
-async def ingesting_with_ten(db: Database, own: Scope, journey: Journey, data: Path, events: int) -> None:
-    sent = list(islice(documents(journey, "purchases", full=True, tenant=own.organization.code), events * 3))
-    await ingestion(db, own, data, sent[-events:], what="with the demo's purchases", goal="40 %")
+async def ingesting_with_ten(db: Database, scope: Scope, journey: Journey, data: Path, events: int) -> None:
+    sent = list(islice(documents(journey, "purchases", full=True, tenant=scope.organization.code), events * 3))
+    await ingestion(db, scope, data, sent[-events:], what="with the demo's purchases", goal="40 %")
     some = islice(of_different_people(sent), events)
-    await ingestion(db, own, data, some, what="of 1,000 different people a call", goal="55 %")
+    await ingestion(db, scope, data, some, what="of 1,000 different people a call", goal="55 %")
 
 
 def again(journey: Journey, scope: Scope) -> Iterator[dict[str, Any]]:
