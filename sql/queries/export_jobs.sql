@@ -121,6 +121,11 @@ select count(*) as rows, max(place) as last, string_agg(convert_to(document, 'UT
                  limit $5) as p) as p
  where coalesce(before, 0) < $6;
 
+-- name: count_arrivals() -> value
+-- How often something was ingested into any sandbox; of thousands that come in at once, it is once.
+select last_value
+  from gateway.arrival;
+
 -- name: has_people(sandbox_id, job_id) -> value
 -- Whether what an export has read is there. Walks export_person_pkey.
 select exists (select

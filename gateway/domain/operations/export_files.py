@@ -19,6 +19,7 @@ import orjson
 
 from gateway.domain.operations.export_jobs import ExportFormat, ExportStage, ExportState
 from gateway.domain.operations.export_locations import Folder
+from gateway.domain.operations.export_pace import Rests
 from gateway.domain.operations.export_rows import Export, Rows, events_behind, people_behind, subject_behind
 from gateway.domain.rules.selectors import Selector
 from gateway.domain.work import leases
@@ -135,11 +136,12 @@ async def _file(
     """Write one file, while the next rows are read, and return the state behind it."""
     name = f"{kind.name}-{state.files + 1:05}.{ENDINGS[export.asked.request.format]}"
     await _begin(export, name, is_of_events=kind.name == "events")
-    file = await asyncio.to_thread(_File.begin, export.folder, name, kind.writer)
+    file, rests = await asyncio.to_thread(_File.begin, export.folder, name, kind.writer), Rests(export.db)
     try:
         while page is not None:
             await asyncio.to_thread(file.add, page)
             page = await anext(pages, None)
+            await rests.rest()
         await asyncio.to_thread(file.finish, export.folder)
     finally:
         await asyncio.to_thread(file.abandon)

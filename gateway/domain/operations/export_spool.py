@@ -17,6 +17,7 @@ from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.operations.export_jobs import Asked, ExportRequest, ExportState, check_request, understand
+from gateway.domain.operations.export_pace import Rests
 from gateway.domain.operations.export_reading import PAGE_SECONDS, People, Reading
 from gateway.domain.operations.export_subjects import ExportSubject, find_person, keep_subject
 from gateway.domain.reading.changes import read_position
@@ -92,12 +93,13 @@ async def take_instant(
             subject = ExportSubject(scope, config, policy, await find_person(still, scope, config, request.subject))
             return await keep_subject(db, still, job, subject, ExportState(at, position.key, 0, 0, {}), most=most)
         read = _Read(at, 2 * await count_people(still, scope, policy.settings.identity_graph))
-        reading = Reading(still, scope, config, policy, asked)
+        reading, rests = Reading(still, scope, config, policy, asked), Rests(db)
         async with aclosing(read_ahead(reading.people(PEOPLE_PER_PAGE))) as pages:
             async for page in pages:
                 read.add(page)
                 await _keep(db, scope, job, page, read=read)
                 read.check(most)
+                await rests.rest()
     state = ExportState(at, position.key, read.people, read.events, dict(read.by_namespace))
     async with db.transaction(scope.sandbox_id) as tx:
         await leases.advance(tx, job, state, done=state.done, total=state.total)
