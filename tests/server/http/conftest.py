@@ -11,7 +11,17 @@ from typing import ClassVar, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, FloatRect, Locator, Page, Request, WebSocket, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    FloatRect,
+    Locator,
+    Page,
+    Request,
+    WebSocket,
+    async_playwright,
+)
 
 from gateway.server.http.console import BUILT
 from hatch_build import is_current
@@ -19,8 +29,10 @@ from hatch_build import is_current
 CHROMIUM_FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    # Pages share a process, where the scripts of GraphiQL are compiled already: to start one for each takes twice as long as the page itself.
+    *("--renderer-process-limit=1", "--in-process-gpu", "--disable-site-isolation-trials"),
+    "--disable-features=SpareRendererForSitePerProcess,IsolateOrigins,site-per-process",
 ]
-
 
 SOURCE = Path(__file__).parents[3]
 
@@ -150,13 +162,33 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
-async def open_console(chromium: Browser) -> AsyncIterator[Callable[..., Awaitable[ConsolePage]]]:
-    """Opens a link of `console_link` in a browser profile of its own, in a window of this width and height."""
+@pytest.fixture(scope="session")
+async def browser_profile(chromium: Browser) -> AsyncIterator[BrowserContext]:
+    """A profile for all consoles; its first page stays open, and with it the process of the others."""
     context = await chromium.new_context()
+    await context.new_page()
+    yield context
+    await context.close()
 
-    async def opened(link: str, width: int = 1400, height: int = 900) -> ConsolePage:
-        page = await context.new_page()
+
+@pytest.fixture
+async def own_profile(chromium: Browser) -> AsyncIterator[BrowserContext]:
+    """A profile for one test, which sets its clock."""
+    context = await chromium.new_context()
+    yield context
+    await context.close()
+
+
+@pytest.fixture
+async def open_console(browser_profile: BrowserContext) -> AsyncIterator[Callable[..., Awaitable[ConsolePage]]]:
+    """Opens a link of `console_link` in a tab of its own, in a window of this width and height; the profile knows nothing of earlier ones."""
+    opened_pages: list[Page] = []
+
+    async def opened(
+        link: str, width: int = 1400, height: int = 900, profile: BrowserContext = browser_profile
+    ) -> ConsolePage:
+        page = await profile.new_page()
+        opened_pages.append(page)
         await page.set_viewport_size({"width": width, "height": height})
         console = ConsolePage(page, link)
         page.on("console", console.heard)
@@ -167,4 +199,11 @@ async def open_console(chromium: Browser) -> AsyncIterator[Callable[..., Awaitab
         return console
 
     yield opened
-    await context.close()
+    devtools = await browser_profile.new_cdp_session(browser_profile.pages[0])
+    for page in opened_pages:
+        address = urlsplit(page.url)
+        await page.close()
+        origin = f"{address.scheme}://{address.netloc}"
+        await devtools.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+    await devtools.detach()
+    await browser_profile.clear_cookies()

@@ -239,8 +239,8 @@ async def test_a_token_that_the_server_does_not_take_is_no_dead_end(bare, open_c
     assert await console.page.locator(".notice").count() == 0
 
 
-async def test_the_page_says_at_once_that_its_token_has_expired(bare, open_console) -> None:
-    console = await open_console(console_link(bare.url, headers_of(bare)))
+async def test_the_page_says_at_once_that_its_token_has_expired(bare, open_console, own_profile) -> None:
+    console = await open_console(console_link(bare.url, headers_of(bare)), profile=own_profile)
     await console.page.clock.install()
     await console.reload()
     assert await console.notice.count() == 0
@@ -249,18 +249,18 @@ async def test_the_page_says_at_once_that_its_token_has_expired(bare, open_conso
     assert console.problems == []
 
 
-async def test_a_server_that_says_a_token_has_expired_is_believed(bare, open_console) -> None:
+async def test_a_server_that_says_a_token_has_expired_is_believed(bare, open_console, own_profile) -> None:
     """The browser's clock is late: by it, the token is good for another hour."""
     old = headers_of(bare, lifetime=timedelta(hours=-1))
-    console = await open_console(console_link(bare.url, headers_of(bare)))
+    console = await open_console(console_link(bare.url, headers_of(bare)), profile=own_profile)
     await console.page.clock.install(time=datetime.now(UTC) - timedelta(hours=2))
     await console.page.goto(f"{bare.url}/graphiql/#{urlsplit(console_link(bare.url, old)).fragment}")
     await console.notice.get_by_text("has expired").wait_for()
 
 
-async def test_a_server_that_takes_a_token_is_believed(bare, open_console) -> None:
+async def test_a_server_that_takes_a_token_is_believed(bare, open_console, own_profile) -> None:
     """The browser's clock is early: by it, the token expired an hour ago."""
-    console = await open_console(console_link(bare.url, headers_of(bare)))
+    console = await open_console(console_link(bare.url, headers_of(bare)), profile=own_profile)
     await console.page.clock.install(time=datetime.now(UTC) + timedelta(hours=2))
     await console.reload()
     await console.write("Me", "query Me { viewer { scopes } }")
