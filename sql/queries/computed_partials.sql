@@ -14,16 +14,20 @@ case when o.bucket_seconds = {seconds}{is_reached} then o.last_at <= moment.at{i
 
 -- part: folded
 -- What partials come to for a person, who has events under the identities `{xids}`: one row with a column for each attribute, over events from the
--- begin of its window up to `moment.at`. `{reached}`: whether a window reaches a row, which is of one of these `{sizes}`. Walks
--- computed_partial_pkey, and event_timeline_idx for the rows that are cut.
+-- begin of its window up to `moment.at`. `{reached}`: whether a window reaches a row; `{among}`: which sizes rows are of, where there are others.
+-- Walks computed_partial_pkey, and event_timeline_idx for the rows that are cut.
 with held as materialized (
   select o.xid, o.first_at, o.last_at, {kept}, {windows}
     from gateway.computed_partial as o
-   where o.sandbox_id = $1 and o.xid = any({xids}) and o.bucket_seconds = any('{{sizes}}')
+   where o.sandbox_id = $1 and o.xid = any({xids}){among}
      and o.first_at <= moment.at{reached}
 )
 select {values}
   from (select {names} from held{of_events}) as part
+
+-- part: of_sizes
+-- Of which sizes rows are: each is looked for by itself in the index.
+and o.bucket_seconds = any('{{sizes}}')
 
 -- part: of_events
 -- The events of rows `h` that windows cut, each as if it were a row.

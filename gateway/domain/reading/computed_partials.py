@@ -22,6 +22,7 @@ from gateway.storage.queries import Query, fill, part, query
 
 FOLD = query("computed_partials.fold")
 FOLDED, OF_EVENTS = part("computed_partials.folded"), part("computed_partials.of_events")
+OF_SIZES = part("computed_partials.of_sizes")
 IN_WINDOW = part("computed_partials.in_window")
 IS_KNOWN = part("computed_partials.is_known")
 
@@ -72,9 +73,16 @@ def begin_of(window: int) -> str:
 
 
 def folded(
-    partials: tuple[KeptPartial, ...], windows: Windows, values: Callable[..., str], *, xids: str, parameters: int
+    partials: tuple[KeptPartial, ...],
+    windows: Windows,
+    values: Callable[..., str],
+    *,
+    xids: str,
+    parameters: int,
+    has_others: bool = True,
 ) -> Compiled:
-    """Return SQL that folds partials for the person with these xids, whose columns `values` gives of what `pql.partials` takes."""
+    """Return SQL that folds partials for the person with these xids, whose columns `values` gives of what `pql.partials` takes. `has_others`: there may be
+    buckets of other sizes."""
     parts = {each.slot: each.partial for each in partials}
     window_of = {each.slot: windows[each.lookback] for each in partials}
     own = {lookback: windows[lookback] for lookback in windows if windows[lookback] in window_of.values()}
@@ -105,7 +113,9 @@ def folded(
     sql = fill(
         FOLDED,
         xids=xids,
-        sizes=",".join(str(size) for size in dict.fromkeys(map(size_of_buckets, own))),
+        among=f" {fill(OF_SIZES, sizes=','.join(map(str, sorted(set(map(size_of_buckets, own))))))}"
+        if has_others
+        else "",
         reached=f" and o.last_at >= case o.bucket_seconds{oldest} else '-infinity' end" if sliding else "",
         windows=", ".join(_in_window(window, lookback, begins) for lookback, window in own.items()),
         names=", ".join([mentioned.names, *(f"k{window}" for window in own.values())]),

@@ -39,7 +39,7 @@ class Computable:
     """The attributes of these names, and what computes their values in a statement, at a version of a sandbox's configuration.
 
     `programs`: theirs and those of all that they read, each behind what it reads. Of those of events, `partials` are there to be folded, and
-    `lookbacks` says how far back each of them looks.
+    `lookbacks` says how far back each of them looks; `has_others`: there may be partials of other sizes than theirs.
     """
 
     sandbox_id: int
@@ -48,6 +48,7 @@ class Computable:
     programs: tuple[Program, ...] = field(hash=False)  # the others tell most of them apart, and sooner
     partials: tuple[KeptPartial, ...] = field(hash=False)
     lookbacks: Mapping[str, Duration | None] = field(hash=False)
+    has_others: bool = True
 
     @property
     def windows(self) -> Windows:
@@ -63,7 +64,8 @@ def computable(config: Configuration, names: tuple[str, ...]) -> Computable:
     kept = tuple(each for each in config.partials if each.is_complete and each.name in of_events)
     found = (each for each in config.attributes.values() if each.name in of_events)
     lookbacks = {each.name: each.settings.lookback for each in found}
-    return Computable(config.sandbox_id, config.version, names, programs, kept, lookbacks)
+    has_others = {each.seconds for each in kept} != {each.seconds for each in config.partials}
+    return Computable(config.sandbox_id, config.version, names, programs, kept, lookbacks, has_others)
 
 
 def sources_of(computable: Computable) -> dict[str, Source]:
@@ -103,7 +105,8 @@ def values_part(computable: Computable, parameters: int, looked_at: str) -> Comp
     folding = ""
     if computable.partials:
         given = partial(values_of, is_wanted=is_wanted)
-        made = folded(computable.partials, windows, given, xids=PERSON.xids, parameters=parameters)
+        fold = partial(folded, xids=PERSON.xids, has_others=computable.has_others)
+        made = fold(computable.partials, windows, given, parameters=parameters)
         folding = fill(FOLDED, folded=joined(made))
     levels = [
         fill(LEVEL, level=name, columns=joined(as_columns(columns, parameters)))
