@@ -127,6 +127,7 @@ PARTS = {
     "lock": "for update",
     "nearest": "e.timestamp desc, e.event_id desc fetch first ($3) rows with ties",
     "tied": part("erasure.tied"),
+    "named": part("erasure.named_in_changes"),
     **{
         name: fill(part(f"identities.{name}"), identity="i")
         for name in ("is_primary", "first_at", "last_at", "sightings")
