@@ -1,11 +1,12 @@
 """Measures documents a second and memory of the NDJSON endpoint and of files, compared with a raw COPY of the same rows.
 
-    .venv/bin/python tests/benchmarks/ingestion.py [--documents 50000] [--stream 1000000]
+    .venv/bin/python tests/benchmarks/ingestion.py [--documents 50000] [--stream 1000000] [--only-files]
 
 It starts a gateway of its own on an empty embedded Postgres (fsync on), streams records with three identities each, then
 events, over HTTP, and then copies the very rows that came of it into the same tables again, emptied, in transactions of the
 same number of documents. `--stream` streams that many events once more and watches the server's memory. Last, 10,000 records go in by
-`gateway ingest FILE`, a whole process each time, and by the endpoint, in turns: the median of five of each.
+`gateway ingest FILE`, a whole process each time, and by the endpoint, in turns: the median of five of each, by time and by the CPU that the
+process, the server and Postgres took together. `--only-files` measures just that.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import asyncio
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -127,6 +129,12 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
+    def used_cpu(self) -> float:
+        """Seconds of CPU of the server, of its Postgres, and of the processes that this one started and that have ended."""
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        postgres = int((self.directory / "postgres/postmaster.pid").read_text().split()[0])
+        return ended.ru_utime + ended.ru_stime + _used_cpu(self.process.pid) + _used_cpu(postgres)
+
     async def copy(self, tables: tuple[str, ...], documents: int) -> float:
         """Empty the tables and copy their rows back; documents a second."""
         socket = self.directory / "socket"
@@ -171,15 +179,25 @@ def written(path: Path, lines: Iterator[bytes]) -> Path:
     return path
 
 
-def beside(server: Server, dataset_id: str, files: Path, known: int) -> tuple[float, float]:
-    """The rates of files and of the endpoint, taken in turns; `known`: how many people are there already."""
-    rates: list[tuple[float, float]] = []
+def beside(server: Server, dataset_id: str, files: Path, known: int) -> tuple[float, float, float]:
+    """The rates of files and of the endpoint, taken in turns, and the endpoint's CPU ÷ that of files; `known`: how many people are there already."""
+    rates: list[tuple[float, float, float, float]] = []
     for n in range(5):
         first = known + 2 * n * FILE
         one, other = (written(files / f"f{place}", records(FILE, place)) for place in (first, first + FILE))
-        rates.append((server.load(dataset_id, one), server.stream(dataset_id, other)))
-    by_file, by_endpoint = (statistics.median(each) for each in zip(*rates, strict=True))
-    return by_file, by_endpoint
+        begin = server.used_cpu()
+        by_file, between = server.load(dataset_id, one), server.used_cpu()
+        by_endpoint, end = server.stream(dataset_id, other), server.used_cpu()
+        rates.append((by_file, by_endpoint, between - begin, end - between))
+    by_file, by_endpoint, of_file, of_endpoint = (statistics.median(each) for each in zip(*rates, strict=True))
+    return by_file, by_endpoint, of_endpoint / of_file
+
+
+def _used_cpu(process: int) -> float:
+    """Seconds of CPU of a process, of those below it, and of those that have ended there."""
+    used = sum(map(int, Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    below = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return used / os.sysconf("SC_CLK_TCK") + sum(map(_used_cpu, map(int, below)))
 
 
 def line(what: str, rate: float, raw: float) -> None:
@@ -190,6 +208,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--documents", type=int, default=50_000)
     options.add_argument("--stream", type=int, default=0)
+    options.add_argument("--only-files", action="store_true")
     chosen = options.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the modules of an installed gateway are compiled
     count = chosen.documents // PER_TRANSACTION * PER_TRANSACTION
@@ -200,18 +219,25 @@ def main() -> None:
         with Server(files / "data") as server:
             profiles, visits = server.dataset("INDIVIDUAL_PROFILE"), server.dataset("EXPERIENCE_EVENT")
             by_records = server.stream(profiles, written(files / "records", records(count)))
-            by_events = server.stream(visits, written(files / "events", events(count, count)))
-            print(f"| {'what':<32} | {'endpoint':>11} | {'raw COPY':>11} | ratio |")
-            print(f"|{'-' * 34}|{'-' * 13}|{'-' * 13}|{'-' * 7}|")
-            line("records, three identities each", by_records, asyncio.run(server.copy(RECORD_TABLES, count)))
-            line("events", by_events, asyncio.run(server.copy(EVENT_TABLES, count)))
-            if chosen.stream:
-                rate = server.stream(visits, written(files / "stream", events(chosen.stream, count, "s")))
-                print(f"\n{chosen.stream:,} events in one stream: {rate:,.0f}/s, {server.peak_memory():.0f} MB at most")
-            by_file, by_endpoint = beside(server, profiles, files, count)
+            if not chosen.only_files:
+                against_copy(server, visits, files, by_records, chosen)
+            by_file, by_endpoint, by_cpu = beside(server, profiles, files, count)
             print(
-                f"\n{FILE:,} records by `gateway ingest`: {by_file:,.0f}/s, {by_file / by_endpoint:.2f} of the endpoint's"
+                f"\n{FILE:,} records by `gateway ingest`: {by_file:,.0f}/s, {by_file / by_endpoint:.2f} of the endpoint's; by CPU {by_cpu:.2f}"
             )
+
+
+def against_copy(server: Server, visits: str, files: Path, by_records: float, chosen: argparse.Namespace) -> None:
+    """Print the rates of the endpoint beside those of COPY."""
+    count = chosen.documents // PER_TRANSACTION * PER_TRANSACTION
+    by_events = server.stream(visits, written(files / "events", events(count, count)))
+    print(f"| {'what':<32} | {'endpoint':>11} | {'raw COPY':>11} | ratio |")
+    print(f"|{'-' * 34}|{'-' * 13}|{'-' * 13}|{'-' * 7}|")
+    line("records, three identities each", by_records, asyncio.run(server.copy(RECORD_TABLES, count)))
+    line("events", by_events, asyncio.run(server.copy(EVENT_TABLES, count)))
+    if chosen.stream:
+        rate = server.stream(visits, written(files / "stream", events(chosen.stream, count, "s")))
+        print(f"\n{chosen.stream:,} events in one stream: {rate:,.0f}/s, {server.peak_memory():.0f} MB at most")
 
 
 if __name__ == "__main__":

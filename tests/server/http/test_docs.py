@@ -89,8 +89,9 @@ async def test_the_text_of_a_document_is_never_markup(gateway):
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_can_be_read_on_a_telephone(gateway, chromium, path):
-    page = await chromium.new_page(viewport={"width": 375, "height": 667})
+async def test_a_page_can_be_read_on_a_telephone(gateway, browser_profile, path):
+    page = await browser_profile.new_page()
+    await page.set_viewport_size({"width": 375, "height": 667})
     await page.set_content((await gateway.http.get(path)).text)
     assert await page.evaluate("document.documentElement.scrollWidth") <= 375
     sizes = await page.evaluate(
