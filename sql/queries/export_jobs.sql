@@ -1,11 +1,16 @@
 -- Exports: what they have read and are yet to write, whom they hold, and the files that they wrote.
 
+-- part: is_over
+-- Whether nobody is to read a file `f` any more at a time: it was withdrawn, its time is over, or its export `j` is gone or ended before it was complete.
+(f.is_withdrawn or j.job_id is null or j.status in ('FAILED', 'CANCELLED')
+ or j.status = 'COMPLETED' and (j.cursor ->> 'expires_at')::timestamptz <= {at})
+
 -- name: read_exports(sandbox_id, job_ids) -> rows
--- How far these exports are, with their files that are whole. Walks job_pkey and export_file_pkey.
+-- How far these exports are, with their files that are whole and may be read. Walks job_pkey and export_file_pkey.
 select j.job_id, j.cursor,
        (select json_agg(json_build_object('path', f.path, 'rows', f.rows, 'bytes', f.bytes, 'sha256', f.sha256) order by f.path)
           from gateway.export_file as f
-         where f.sandbox_id = $1 and f.job_id = j.job_id and f.sha256 is not null and not f.is_withdrawn) as files
+         where f.sandbox_id = $1 and f.job_id = j.job_id and f.sha256 is not null and not {is_over}) as files
   from gateway.job as j
  where j.sandbox_id = $1 and j.job_id = any($2::uuid[]);
 
@@ -30,7 +35,7 @@ returning job_id;
 
 -- name: find_file(sandbox_id, job_id, path) -> row
 -- Where a file is, and whether it may still be read. Walks export_file_pkey and job_pkey.
-select f.folder, f.bytes, f.sha256, f.is_withdrawn or f.sha256 is null or j.job_id is null as is_withdrawn
+select f.folder, f.bytes, f.sha256, f.sha256 is not null and not {is_over} as may_be_read
   from gateway.export_file as f
   left join gateway.job as j on j.sandbox_id = $1 and j.job_id = $2
  where f.sandbox_id = $1 and f.job_id = $2 and f.path = $3;
@@ -65,14 +70,12 @@ select job_id, path, folder
  where sandbox_id = $1 and job_id = $2;
 
 -- name: list_due_files(sandbox_id, at, size) -> rows
--- Files that nobody is to read any more: they were withdrawn, their time is over, or their export is gone or ended before it was complete. Walks
--- export_file_pkey and job_pkey.
+-- Files that nobody is to read any more. Walks export_file_pkey and job_pkey.
 select f.job_id, f.path, f.folder
   from gateway.export_file as f
   left join gateway.job as j on j.sandbox_id = $1 and j.job_id = f.job_id
  where f.sandbox_id = $1
-   and (f.is_withdrawn or j.job_id is null or j.status in ('FAILED', 'CANCELLED')
-        or j.status = 'COMPLETED' and (j.cursor ->> 'expires_at')::timestamptz <= $2)
+   and {is_over}
  order by f.job_id, f.path
  limit $3;
 

@@ -31,10 +31,14 @@ from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.server.http.docs import read_document
 from gateway.storage.database import Database
+from gateway.storage.queries import Query
 
 (RECIPE,) = re.findall(r"^```python\n(# follow.py\n.*?)^```$", read_document("exports").text, re.MULTILINE | re.DOTALL)
 EXPORT = "query Export($id: ID!) { exportJob(id: $id) { changesCursor mergePolicy { id } mergePolicyVersion } }"
 VERSION = "query Version($id: ID!) { mergePolicy(id: $id) { version } }"
+KEEP_NOTHING = Query(
+    "test.keep_nothing", "delete from gateway.kept_attribute where sandbox_id = $1 returning 1", ("sandbox_id",), (), "rows", "For tests.",
+)  # fmt: skip
 numbers = count()
 
 
@@ -173,6 +177,7 @@ async def test_values_whose_windows_slide_are_those_of_a_later_export(
     replay, policy_of, clock, tmp_path_factory, *, past, passes, place
 ):
     await replay.empty()
+    await replay.world.db.rows(KEEP_NOTHING, replay.world.scope.sandbox_id)  # of another example, which ended later
     world, policy, now = replay.world, policy_of(place), await read_instant(replay.world.db)
     if not (await world.config()).attributes:
         await world.publish("lately", "xEvent.sum(commerce.order.priceTotal)", parse_duration("P10D"))

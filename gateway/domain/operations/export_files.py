@@ -17,6 +17,7 @@ from uuid import UUID
 
 import orjson
 
+from gateway.domain.operations.export_downloads import FIND_FILE
 from gateway.domain.operations.export_jobs import ExportFormat, ExportStage, ExportState
 from gateway.domain.operations.export_locations import Folder
 from gateway.domain.operations.export_pace import Rests
@@ -31,7 +32,6 @@ from gateway.xdm.fields import Field
 
 BEGIN_FILE = query("export_jobs.begin_file")
 FINISH_FILE = query("export_jobs.finish_file")
-FIND_FILE = query("export_jobs.find_file")
 
 ROWS_PER_FILE: Final = 250_000
 

@@ -16,7 +16,7 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.operations.erasure_verification import check_stored
 from gateway.domain.operations.export_locations import Locations
-from gateway.domain.operations.export_removal import remove_files
+from gateway.domain.operations.export_removal import IS_OVER_NOW, remove_files
 from gateway.domain.reading.conditions import Condition, check_condition
 from gateway.domain.reading.search import check_search
 from gateway.domain.rules import selectors
@@ -42,7 +42,7 @@ from gateway.storage.database import Database
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
 
-READ = query("export_jobs.read_exports")
+READ = query("export_jobs.read_exports").filled(is_over=IS_OVER_NOW)
 HOLD_POLICY = query("export_jobs.hold_policy")
 COUNT_OPEN = query("export_jobs.count_open")
 DELETE = query("export_jobs.delete_export")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from gateway.domain.operations.export_locations import Locations
 from gateway.domain.rules.scope import Scope
@@ -12,10 +12,14 @@ from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
 from gateway.errors import GatewayError
 from gateway.storage.database import Database
-from gateway.storage.queries import query
+from gateway.storage.queries import fill, part, query
 from gateway.telemetry import FaultMasked, observe
 
 REMOVE_FILES = query("export_jobs.remove_files")
+
+IS_OVER: Final = part("export_jobs.is_over")
+IS_OVER_NOW: Final = fill(IS_OVER, at="(select gateway.now())")
+"""Whether nobody is to read a file of an export any more."""
 
 
 async def remove_files(

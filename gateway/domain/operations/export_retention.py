@@ -13,16 +13,16 @@ from uuid import UUID
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.operations.export_locations import Locations, of_sandbox
-from gateway.domain.operations.export_removal import remove_files
+from gateway.domain.operations.export_removal import IS_OVER, remove_files
 from gateway.domain.operations.export_spool import EMPTY_IDENTITIES, EMPTY_PEOPLE, empty
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import query
+from gateway.storage.queries import fill, query
 
-LIST_DUE_FILES = query("export_jobs.list_due_files")
+LIST_DUE_FILES = query("export_jobs.list_due_files").filled(is_over=fill(IS_OVER, at="$2"))
 LIST_SPOOLED = query("export_jobs.list_spooled")
 LIST_UNFILED = query("export_jobs.list_unfiled")
 LIST_KNOWN = query("export_jobs.list_known")
