@@ -119,6 +119,8 @@ class Confirmation:
     The scope is the caller's itself unless something has changed.
     """
 
+    _give_up: Callable[[], None]
+
     def __init__(self, callers: "Callers", caller: Caller, owner: "asyncio.Future[ApiKeyOwner | None]") -> None:
         self._callers = callers
         self._caller = caller
@@ -130,16 +132,17 @@ class Confirmation:
 
     def otherwise(self, give_up: Callable[[], None]) -> None:
         """Call this once the caller turns out to be refused."""
-        self._owner.add_done_callback(partial(self._look, give_up))
+        self._give_up = give_up
+        self._owner.add_done_callback(self._look)
 
-    def _look(self, give_up: Callable[[], None], found: "asyncio.Future[ApiKeyOwner | None]") -> None:
+    def _look(self, found: "asyncio.Future[ApiKeyOwner | None]") -> None:
         if found.cancelled() or found.exception():
-            give_up()
+            self._give_up()
         elif found.result() != self._caller.owner:
             try:
                 self._caller.credentials.scope(found.result())
             except (Unauthenticated, Forbidden):
-                give_up()
+                self._give_up()
 
 
 class Callers:
@@ -153,7 +156,7 @@ class Callers:
             partial(authenticate, db), at_once=1, seconds=seconds
         )
         self._db = db
-        self._noted: dict[UUID, float] = {}
+        self._noted_until: dict[UUID, float] = {}
         self._noting = set[asyncio.Task[None]]()
 
     async def meet(self, headers: Mapping[str, str]) -> Caller:
@@ -199,9 +202,9 @@ class Callers:
     def _note_use(self, scope: Scope) -> None:
         """Begin to store that the key was used, unless this process did so less than an hour ago."""
         key, now = scope.api_key_id, time()
-        if key is None or self._noted.get(key, 0) + USE_INTERVAL.total_seconds() > now:
+        if key is None or self._noted_until.get(key, 0) > now:
             return
-        self._noted[key] = now
+        self._noted_until[key] = now + USE_INTERVAL.total_seconds()
         task = asyncio.create_task(self._store_use(key, now))
         self._noting.add(task)
         task.add_done_callback(self._noting.discard)
