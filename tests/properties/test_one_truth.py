@@ -62,7 +62,8 @@ filters = st.sampled_from([
     EventFilter(), EventFilter(event_types=("a",)), EventFilter(until=START),
     EventFilter(where=condition(check(WHERE, EVENT, is_condition=True).expression, conditions.EVENT)),
 ])  # fmt: skip
-requests = st.builds(EventRequest, filters, orders, st.builds(Window, st.integers(0, 3), st.booleans()))
+windows = st.builds(Window, st.integers(0, 3), st.booleans(), st.none(), st.none())
+requests = st.builds(EventRequest, filters, orders, windows)
 
 
 def policies_of(config):
@@ -148,7 +149,7 @@ async def test_pages_of_events_are_equal_however_much_of_a_document_is_selected(
     order, everything = asked.order, EventRequest(EventFilter(), asked.order, Window())
     (whole,) = await events.list_events(world.db, world.scope, [tuple(xids)], everything)
     ends = st.none() | st.sampled_from([order.key(event) for event in whole.items] or [None])
-    asked = replace(asked, window=replace(asked.window, after=data.draw(ends), before=data.draw(ends)))
+    asked = asked._replace(window=asked.window._replace(after=data.draw(ends), before=data.draw(ends)))
     pages = await events.list_events(world.db, world.scope, persons, asked)
     nodes = Object((("nodes", Each(NODE)), ("on", HasMore(behind=True)), ("back", HasMore(behind=False))))
     node = Page(asked.rows(ROWS.key), nodes)
@@ -245,5 +246,5 @@ async def read_in_pages(world, xids, size, backward):
         read = page.items + read if backward else read + page.items
         goes_on = page.has_previous if backward else page.has_next
         end = page.items and tuple(page.items[0 if backward else -1].place)
-        window = replace(window, **{"before" if backward else "after": end})
+        window = window._replace(**{"before" if backward else "after": end})
     return read

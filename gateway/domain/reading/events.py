@@ -18,7 +18,7 @@ from gateway.domain.rules.keyset import Key, Page, Window, page_of_rows
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.names import MAX_NAME, did_you_mean
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.errors import BadInput
+from gateway.errors import BadCursor, BadInput
 from gateway.projection.evaluate import Found, Lists, evaluate
 from gateway.projection.predicates import Predicate, Values, at_least, beyond, has_path, less, one_of
 from gateway.projection.sql import Listed, Relation, Source, columns, page_parts
@@ -193,6 +193,8 @@ class EventRequest(NamedTuple):
         """Return the page for a projection; `key` is an event's place in it as text. Raises BadCursor."""
         window, order = self.window, self.order.columns
         bounds = window.bounds(datetime, str, UUID, UUID)
+        if "\0" in f"{bounds[1]}{bounds[5]}":  # no event has such an id
+            raise BadCursor
         names, descending = _OF_EVENTS[order.columns], order.descending
         after = None if bounds[0] is None else beyond(names, bounds[:4], descending=descending)
         before = None if bounds[4] is None else beyond(names, bounds[4:], descending=not descending)

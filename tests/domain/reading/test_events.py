@@ -76,7 +76,7 @@ async def test_pages_put_together_are_the_list(world, descending, backward, fiel
         if not (found.has_previous if backward else found.has_next):
             break
         key = order.key(found.items[0] if backward else found.items[-1])
-        window = replace(window, before=key) if backward else replace(window, after=key)
+        window = window._replace(**{"before" if backward else "after": key})
     assert collected == whole
     assert len(whole) == 8
     between = Window(50, backward, order.key(whole[1]), order.key(whole[5]))

@@ -78,7 +78,7 @@ async def test_pages_of_everybody_are_the_list_by_ids(world, graph, backward):
         if not (page.has_previous if backward else page.has_next):
             break
         key = (page.items[0 if backward else -1].profile_id,)
-        window = replace(window, before=key) if backward else replace(window, after=key)
+        window = window._replace(**{"before" if backward else "after": key})
     assert [person.profile_id for person in collected] == sorted(person.profile_id for person in collected)
     assert await people.count_people(world.db, world.scope, graph) == len(collected) == 7
     assert (await listed(world, graph=graph, policy=version)).items == collected
