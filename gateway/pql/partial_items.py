@@ -282,7 +282,7 @@ class Keyed:
 
     def _by_key(self, elements: str) -> str:
         """Return a statement with a row for each key of maps, which are the elements `m`; without a key, for those that have too many."""
-        n, v = self._folds("sum((o.e ->> 0)::numeric)", "(o.e ->> 1)::numeric")
+        n, v = self._folds("sum((o.e -> 0)::numeric)", "(o.e ->> 1)::numeric")
         return f"select o.k, {n} as n, {v} as v {elements} left join lateral jsonb_each({_as_map('m.v')}) as o (k, e) on true group by o.k"
 
     def _one(self, elements: str) -> str:
