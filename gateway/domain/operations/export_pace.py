@@ -1,6 +1,6 @@
 """The pace of an export: it gives way to ingestion.
 
-Where others write while it works, and a page takes it clearly longer than the fastest one did, they share what the machine has: then it rests four times
+Where others write while it works, and a page takes it clearly longer than the fastest one did, they share what the machine has: then it rests eight times
 as long as it worked. With nobody else, or with room for both, it goes on at once.
 """
 
@@ -17,9 +17,9 @@ COUNT_ARRIVALS = query("export_jobs.count_arrivals")
 
 SLOW: Final = 1.25
 """Times the fastest page; less than that is chance."""
-REST: Final = 4.0
+REST: Final = 8.0
 """Times the page."""
-MAX_REST_SECONDS: Final = 0.5
+MAX_REST_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
