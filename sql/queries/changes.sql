@@ -31,7 +31,7 @@ select journal_since
 -- nothing is sorted however many they are.
 select seq, place, kind, profile_id, xids, former_ids, paths, at, weight
   from (select c.*, coalesce(sum(weight) over (order by seq, place rows between unbounded preceding and 1 preceding), 0) as in_front
-          from (select c.*, case when $11 or kind = 'EVENTS' then greatest(cardinality(xids), 1) else 1 end as weight
+          from (select c.*, case when $11 or profile_id is null then greatest(cardinality(xids), 1) else 1 end as weight
                   from ((select seq, place, kind, profile_id, xids, former_ids, paths, at
                            from (select *
                                    from gateway.change
@@ -59,7 +59,7 @@ select seq, place, kind, profile_id, xids, former_ids, paths, at, weight
 select seq, place, kind, profile_id, xids, former_ids, paths, at, weight
   from (select c.*, coalesce(sum(weight) over (order by seq desc, place desc rows between unbounded preceding and 1 preceding), 0) as in_front
           from (select seq, place, kind, profile_id, xids, former_ids, paths, at,
-                       case when $5 or kind = 'EVENTS' then greatest(cardinality(xids), 1) else 1 end as weight
+                       case when $5 or profile_id is null then greatest(cardinality(xids), 1) else 1 end as weight
                   from gateway.change
                  where sandbox_id = $1 and (seq, place) <= ($3, $4) and pg_visible_in_snapshot(tx, $2)
                  order by seq desc, place desc

@@ -119,7 +119,9 @@ class SandboxValues:
                 return self._object(random, input_type)
             case GraphQLEnumType():
                 return Name(random.choice(list(input_type.values)))
-        pool = self.cursors.get(place.owner) if place.kind == "cursor" else self.values.get(place.kind or "")
+        pool = self.values.get(place.kind or "")
+        if place.kind == "cursor":
+            pool = self.cursors.get(place.owner) or [None]  # an empty list has none
         if not pool or random.random() < GARBAGE:
             pool = GARBAGE_OF[input_type.name]
         return random.choice(pool)

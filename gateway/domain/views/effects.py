@@ -60,11 +60,13 @@ class PersonChange(NamedTuple):
 class Effects:
     """The changes of one transaction: at most one for each person. `event_xids`: identities of other people under which events came or went.
 
-    A profile id that nobody has any more is DELETED, or `former` of somebody.
+    A profile id that nobody has any more is DELETED, or `former` of somebody. `dropped_xids`: identities that nobody has any more, though others
+    who were the same person are still there.
     """
 
     people: dict[UUID, PersonChange] = field(default_factory=dict)
     event_xids: set[UUID] = field(default_factory=set)
+    dropped_xids: set[UUID] = field(default_factory=set)
 
 
 def effects_of(
@@ -95,7 +97,8 @@ def effects_of(
                 others = tuple(sorted(former for former in person.former if former != person.profile_id))
             changes[person.profile_id] = PersonChange(kind, person.profile_id, person.xids, others)
     changed = {xid for change in changes.values() for xid in change.xids} if event_xids else ()
-    return Effects(changes, {xid for xid in event_xids if xid not in changed})
+    dropped = {xid for former, owned_by in heirs.items() if owned_by for xid in before[former] if xid not in owners}
+    return Effects(changes, {xid for xid in event_xids if xid not in changed}, dropped)
 
 
 def _kind(

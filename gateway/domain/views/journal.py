@@ -1,7 +1,8 @@
 """The journal: what a transaction did to people, written in it, for all who follow changes.
 
 Events lock nobody, and a profile id that is read without a lock may be old by the commit. So their rows name the identities under which
-they lie, and the reader finds the people.
+they lie, and the reader finds the people. A row also names the identities that people have lost with the last fact about them: under a policy
+without a graph each was a person, who is gone.
 """
 
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ READ_OLDEST: Final = query("verification.read_oldest_change")
 LIST_CHANGES: Final = query("verification.list_changes")
 
 XIDS_PER_ROW: Final = 100
-"""The most identities in a row of events: such a row lies in the table itself, and one of a thousand would not."""
+"""The most identities in a row about identities alone: such a row lies in the table itself, and one of a thousand would not."""
 
 
 class Journal:
@@ -75,11 +76,11 @@ async def write_changes(tx: Session, scope: Scope, seq: int, at: datetime, effec
 
     `seq` and `at` are the number and the time of the call, drawn when it held all of its locks.
     """
-    if not effects.people and not effects.event_xids:
+    if not (effects.people or effects.event_xids or effects.dropped_xids):
         return
     front = _FRONT.pack(len(COLUMNS), copy_rows.EIGHT, scope.sandbox_id, copy_rows.EIGHT, seq)
     end = _END.pack(copy_rows.EIGHT, copy_rows.instant(at))
-    parts = [*await in_time_slices(_of_person, effects.people.values()), *_of_events(effects)]
+    parts = [*await in_time_slices(_of_person, effects.people.values()), *_of_identities(effects)]
     rows = [front + _PLACE.pack(4, place) + row + end for place, row in enumerate(parts)]
     packed = bytearray().join((copy_rows.BEGIN, *rows, copy_rows.END))
     await tx.copy_packed("change", COLUMNS, packed)
@@ -100,9 +101,10 @@ def _of_person(change: PersonChange) -> bytes:
     return _KINDS[change.kind] + _UUID_SIZE + change.profile_id.bytes + xids + former + paths
 
 
-def _of_events(effects: Effects) -> Iterator[bytes]:
-    """Pack the middles of the rows of events."""
-    xids = list(effects.event_xids)
-    for start in range(0, len(xids), XIDS_PER_ROW):
-        some = copy_rows.uuids(xids[start : start + XIDS_PER_ROW])
-        yield _KINDS[ChangeKind.EVENTS] + copy_rows.NULL + some + copy_rows.uuids(()) + copy_rows.NULL
+def _of_identities(effects: Effects) -> Iterator[bytes]:
+    """Pack the middles of the rows about identities alone."""
+    for kind, named in ((ChangeKind.EVENTS, effects.event_xids), (ChangeKind.DELETED, effects.dropped_xids)):
+        xids = list(named)
+        for start in range(0, len(xids), XIDS_PER_ROW):
+            some = copy_rows.uuids(xids[start : start + XIDS_PER_ROW])
+            yield _KINDS[kind] + copy_rows.NULL + some + copy_rows.uuids(()) + copy_rows.NULL

@@ -113,7 +113,7 @@ async def test_a_receipt_names_the_urls_at_which_files_were(peopled, locations):
     request = ExportRequest(policy.policy_id, policy.version, ExportFormat.JSONL, f"{place}/begun")
     begun = await create_export_job(world.db, world.scope, await world.config(), request, locations)
     claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
-    assert await killed_at(2, working(world, claim, locations), "export_jobs.read_people")  # the file is begun by then
+    assert await killed_at(1, working(world, claim, locations), "export_jobs.finish_file")  # which is not committed
     xid = await world.xid(*ANA)
     dry, done = await world.erase(xid, is_dry_run=True), await world.erase(xid)
     assert (dry.receipt.export_files, done.receipt.export_files) == (2, 2)

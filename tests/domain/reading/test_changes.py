@@ -13,6 +13,7 @@ from gateway.domain.config import policies
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy
 from gateway.domain.facts.appending import STAMP
 from gateway.domain.operations import manual_links
+from gateway.domain.operations.erasure import DeleteScope
 from gateway.domain.reading import changes
 from gateway.domain.reading.changes import ChangePage, iterate_changes
 from gateway.domain.rules.changes import Position
@@ -133,6 +134,27 @@ async def test_without_a_graph_each_identity_of_a_changed_person_changed(world):
     assert {each.kind for each in found.items} == {ChangeKind.UPDATED}
     assert {each.profile_id for each in found.items} == {await world.xid(*one) for one in (ANA, PHONE, BEN)}
     assert {(each.changed_paths, len(each.former_profile_ids)) for each in found.items} == {(None, 0)}
+
+
+async def revert(world: World, batch_id: UUID) -> None:
+    await world.abort(batch_id)
+    await world.empty_batches()
+
+
+async def erase(world: World, _: UUID) -> None:
+    await world.erase(await world.xid(*PHONE), reach=DeleteScope.IDENTITY)
+
+
+@pytest.mark.parametrize("drop", [revert, erase])
+async def test_without_a_graph_an_identity_that_its_person_has_lost_is_deleted(world, drop):
+    policy = await alone(world)
+    await world.records(record(ANA))
+    batch_id = await world.batch("numbers", world.loyalty)
+    await world.records(record(PHONE, ANA), dataset=world.loyalty, batch_id=batch_id)
+    start = (await read(world, first=0)).end
+    await drop(world, batch_id)
+    assert ("DELETED", PHONE[1]) in await told(world, start, policy=policy)
+    assert {kind for kind, _ in await told(world, start)} == {"UPDATED"}
 
 
 async def test_a_call_of_many_identities_with_events_is_paged_within_its_rows(world):
