@@ -75,6 +75,13 @@ class ConsolePage:
         """Waits until the page can be used."""
         await self.page.locator(".graphiql-query-editor .view-lines").wait_for()
 
+    async def follow(self, link: str) -> None:
+        """Goes to a link to the page that is open already, and waits until the page that it loads anew can be used."""
+        await self.page.evaluate("window.isFormer = true")  # an event of loading may be the former page's
+        await self.page.goto(link)
+        await self.page.wait_for_function("!window.isFormer")
+        await self.is_ready()
+
     async def tabs(self) -> list[str]:
         return await self.page.locator(".graphiql-tab-button").all_inner_texts()
 

@@ -60,17 +60,13 @@ async def test_the_examples_work_on_the_demo_from_its_link(demo, open_console, t
 async def test_a_link_brings_the_examples_of_its_sandbox_over_those_that_nobody_changed(demo, open_console) -> None:
     console = await open_console(f"{demo.url}/graphiql/")
     assert await console.tabs() == list(FIRST_STEPS)
-    async with console.page.expect_event("load"):
-        await console.page.goto(f"{demo.url}/graphiql/#{urlsplit(demo.link).fragment}")
-    await console.is_ready()
+    await console.follow(f"{demo.url}/graphiql/#{urlsplit(demo.link).fragment}")
     assert await console.tabs() == list(OF_THE_DEMO)
     await console.write("Mine", "query Mine { viewer { organization } }")
     async with asyncio.timeout(30):
         while "query Mine" not in await console.page.evaluate("sessionStorage.getItem('graphiql:tabState')"):
             pass  # until GraphiQL has stored its tabs
-    async with console.page.expect_event("load"):
-        await console.page.goto(f"{demo.url}/graphiql/#{urlsplit(demo.link).fragment}")
-    await console.is_ready()
+    await console.follow(f"{demo.url}/graphiql/#{urlsplit(demo.link).fragment}")
     assert await console.tabs() == [*OF_THE_DEMO, "Mine"]
 
 
