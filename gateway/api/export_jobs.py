@@ -310,7 +310,7 @@ async def _create(context: Context, given: ExportJobInput) -> ExportJob:
     request = ExportRequest(
         policy.policy_id,
         policy.version,
-        given.format or (ExportFormat.PARQUET if subject is None else ExportFormat.JSONL),
+        export_jobs.format_of(given.format, subject),
         given.location,
         given.fields,
         given.where,

@@ -19,6 +19,7 @@ from gateway.domain.operations.export_jobs import (
     ExportJob,
     ExportRequest,
     create_export_job,
+    format_of,
     read_export_jobs,
 )
 from gateway.domain.operations.export_spool import estimated
@@ -75,14 +76,14 @@ def export(
 
     def request(scope: Scope, config: Configuration) -> ExportRequest:
         chosen = config.default_policy if policy is None else _policy(config, policy)
-        written = form or (ExportFormat.PARQUET if subject is None else ExportFormat.JSONL)
+        xid = None if subject is None else resolve_xid(scope, config, *subject)
         return ExportRequest(
-            *(chosen.policy_id, chosen.version, written, output),
+            *(chosen.policy_id, chosen.version, format_of(form, xid), output),
             fields=fields,
             where=where,
             empty_profiles=empty,
             events=wanted,
-            subject=None if subject is None else resolve_xid(scope, config, *subject),
+            subject=xid,
         )
 
     if dry_run:

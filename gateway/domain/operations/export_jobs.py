@@ -62,6 +62,11 @@ class ExportFormat(StrEnum):
     JSONL = "JSONL"
 
 
+def format_of(asked: ExportFormat | None, subject: UUID | None) -> ExportFormat:
+    """Return the format that was asked for; else PARQUET, or JSONL for an export about one person, whose rows have no columns in common."""
+    return asked or (ExportFormat.PARQUET if subject is None else ExportFormat.JSONL)
+
+
 @dataclass(frozen=True, slots=True)
 class ExportEvents:
     """Which events of the people go into files of their own: those ingested from a time on, and before another, that satisfy a condition. None: no
