@@ -131,11 +131,15 @@ class CompiledInfo:
 
 
 def projection_of(info: Info, everything: Projection) -> Projection:
-    """Return what is to be read of the field's records; `everything` where that is not known."""
+    """Return what is to be read of the field's records; `everything` where that is not known, or where it is that.
+
+    Equal projections share a read, and records that are read by `everything` itself come without parts.
+    """
     selected = info.selected if isinstance(info, CompiledInfo) else None
     if selected is None or not isinstance(info, CompiledInfo):
         return everything
-    return selected.bound(info.context, info.variables) or everything
+    wanted = selected.bound(info.context, info.variables)
+    return everything if wanted is None or wanted == everything else wanted
 
 
 def page_of(info: Info, rows: Rows) -> Page | None:

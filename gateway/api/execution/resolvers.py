@@ -66,7 +66,7 @@ class Part(Resolver):
         read = list(map(parts_of, parents))
         if None in read:
             return await self._otherwise.values(run, parents, fail)
-        texts = [parts[self._place] for parts in read if parts]
+        texts = [parts[self._place] for parts in read]
         return [None if text is None else Finished(text) for text in texts]
 
 

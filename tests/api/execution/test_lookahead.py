@@ -183,3 +183,18 @@ async def test_an_object_of_which_nothing_is_read_is_there_all_the_same(people, 
     compiled = await people.data(ONE % fields)
     assert compiled == await reference(people.world).data(ONE % fields)
     assert compiled["profile"][field] is not None
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_projection_without_parts_and_a_whole_read_of_one_person_share_no_records(people, is_first):
+    """Both read the whole document of one person: one as no part of it is wanted, the other as an argument is wrong."""
+    asked = 'profile(identity: {key: {namespace: "Email", value: "ana@x.io"}})'
+    fields = [
+        f"a: {asked} {{ explain {{ path }} }}",
+        f"b: {asked} {{ {NAME} limits {{ exceeded }} events(after: $place) {{ {NODES} }} }}",
+    ]
+    query = f"query ($place: String) {{ {' '.join(fields if is_first else reversed(fields))} }}"
+    elsewhere = (await people.data("{ datasets(first: 1) { pageInfo { endCursor } } }"))["datasets"]["pageInfo"]
+    told = [await each.answer(query, {"place": elsewhere["endCursor"]}) for each in (people, reference(people.world))]
+    assert told[0] == told[1]
+    assert [error["path"] for error in told[0][1]["errors"]] == [["b", "events"]]
