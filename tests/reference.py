@@ -14,7 +14,7 @@ from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations, Outcome, Response
 from gateway.api.execution.sizes import check_values
 from gateway.api.schema import build_schema
-from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD
+from gateway.domain.config.attribute_programs import ATTRIBUTES_FIELD
 from gateway.domain.reading.profiles import Profile
 from gateway.errors import Vanished
 

@@ -9,7 +9,7 @@ import strawberry
 
 from gateway.api.context import Context, Info, for_all
 from gateway.api.selectors import SelectArgument, selector_of
-from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD
+from gateway.domain.config.attribute_programs import ATTRIBUTES_FIELD
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.reading.attribute_documents import with_values_of_events, with_values_of_people
 from gateway.domain.reading.events import Event

@@ -13,7 +13,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.errors import BadInput, Conflict, JobOpen, NotFound
-from gateway.projection.tree import Packed, Packing
 from gateway.runtime.uuids import uuid_of
 
 Part = type[UUID] | type[int] | type[str]
@@ -42,7 +41,6 @@ KINDS: Final[Mapping[str, tuple[str, tuple[Part, ...]]]] = {
 
 _TYPES = {word: name for name, (word, _) in KINDS.items()}
 _SIZES: Final[Mapping[Part, int]] = {UUID: 16, int: 8}
-_PACKINGS: Final[Mapping[Part, Packing]] = {UUID: Packing.UUID, int: Packing.LONG, str: Packing.TEXT}
 MAX_ID_CHARACTERS: Final = 4_000
 
 
@@ -50,12 +48,6 @@ def global_id(type_name: str, *key: UUID | int | str) -> str:
     """Return the id of the object of this type with this key."""
     payload = b"".join(_packed(part) for part in key)
     return f"{prefix(type_name)}{urlsafe_b64encode(payload).rstrip(b'=').decode()}"
-
-
-def packed_id(type_name: str, *columns: str) -> Packed:
-    """Return the id as a projection: of the object whose key is in these columns."""
-    pieces = tuple((name, _PACKINGS[kind]) for name, kind in zip(columns, KINDS[type_name][1], strict=True))
-    return Packed(prefix(type_name), pieces)
 
 
 def prefix(type_name: str) -> str:

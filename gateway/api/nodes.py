@@ -7,20 +7,23 @@ order, None for those that the caller's sandbox lacks.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar
+from uuid import UUID
 
 import strawberry
 
 from gateway.api.context import Context, plain, resolved_by
-from gateway.api.ids import global_id, key_of, packed_id, read_id
+from gateway.api.ids import KINDS, Part, global_id, key_of, prefix, read_id
 from gateway.errors import LimitExceeded
-from gateway.projection.tree import Format
+from gateway.projection.tree import Format, Packed, Packing
 from gateway.xdm.classes import XdmClass
 
 Reader: TypeAlias = Callable[[Context, Sequence[Any]], Awaitable[Sequence[Any]]]
 """Reads objects of one type by their keys, which are as `parse_id` returns them."""
 
 T = TypeVar("T")
+
+_PACKINGS: Final[Mapping[Part, Packing]] = {UUID: Packing.UUID, int: Packing.LONG, str: Packing.TEXT}
 
 MAX_NODES = 1_000
 
@@ -62,6 +65,12 @@ def id_field(description: str, type_name: str, *key: str) -> Any:
         return global_id(type_name, *(read(parent) for read in reads))
 
     return resolved_by(resolve, description, reads=packed_id(type_name, *(path.rpartition(".")[2] for path in key)))
+
+
+def packed_id(type_name: str, *columns: str) -> Packed:
+    """Return the id as a projection: of the object whose key is in these columns."""
+    pieces = tuple((name, _PACKINGS[kind]) for name, kind in zip(columns, KINDS[type_name][1], strict=True))
+    return Packed(prefix(type_name), pieces)
 
 
 async def look_up(

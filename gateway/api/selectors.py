@@ -6,7 +6,7 @@ import strawberry
 
 from gateway.api.context import Context
 from gateway.api.projections import NotProjected
-from gateway.domain.rules import selectors
+from gateway.domain.reading.subsets import subset
 from gateway.domain.rules.selectors import Selector
 from gateway.projection.tree import Leaf, Node, computed_in
 from gateway.xdm.classes import XdmClass
@@ -40,7 +40,7 @@ def subset_of(xdm_class: XdmClass, context: Context, select: str | None = None) 
         return Leaf("JSON")
     if len(select or "") > MAX_CHARACTERS_PROJECTED:
         raise NotProjected
-    subset = selectors.subset(selector, context.config.full_union(xdm_class))
-    if xdm_class is XdmClass.EXPERIENCE_EVENT and computed_in(subset) is not None:
+    taken = subset(selector, context.config.full_union(xdm_class))
+    if xdm_class is XdmClass.EXPERIENCE_EVENT and computed_in(taken) is not None:
         raise NotProjected
-    return subset
+    return taken

@@ -1,15 +1,13 @@
 """`gateway ingest`."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import DownloadColumn, Progress
 
 from gateway.api.ids import global_id
-from gateway.cli.options import DataDir, progress, run, settings_of
+from gateway.cli.options import DataDir, bytes_progress, run, settings_of
 from gateway.domain.rules.versions import Mode
 from gateway.runtime.garbage_collection import collect_rarely
 from gateway.server.deployment import open_deployment
@@ -45,7 +43,7 @@ def ingest(
     with open_source(file) as source:  # before anything runs, as a named pipe without a writer makes us wait
         loaded = run(
             _ingest(
-                *(settings, source, progress(DownloadColumn())),
+                *(settings, source),
                 dataset=dataset,
                 sandbox=sandbox,
                 mode=mode,
@@ -60,14 +58,11 @@ def ingest(
         raise typer.Exit(1)
 
 
-async def _ingest(
-    settings: Settings, source: Source, bar: Progress, *, dataset: str, sandbox: str | None, **how: Any
-) -> Loaded:
+async def _ingest(settings: Settings, source: Source, *, dataset: str, sandbox: str | None, **how: Any) -> Loaded:
     collect_rarely()
-    with bar:
-        task = bar.add_task("Ingesting", total=source.size)
+    with bytes_progress("Ingesting", source.size) as advance:
         async with open_deployment(settings) as deployment:
-            to, advance = (deployment.db, await deployment.scope(sandbox), source, dataset), partial(bar.advance, task)
+            to = (deployment.db, await deployment.scope(sandbox), source, dataset)
             return await load_file(*to, **how, advance=advance, settings=settings)
 
 

@@ -3,19 +3,27 @@
 import asyncio
 import re
 import signal
-from collections.abc import Coroutine
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 import uvloop
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gateway.cli.notes import notes
 from gateway.errors import BadInput
+from gateway.runtime.late import late
 from gateway.server.logs import configure_logs
 from gateway.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from rich import progress as bars
+
+    from gateway.cli import notes as consoles
+else:
+    bars, consoles = late("rich.progress"), late("gateway.cli.notes")
 
 T = TypeVar("T")
 
@@ -87,7 +95,18 @@ async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
     return await task
 
 
-def progress(*columns: Any) -> Progress:
+def progress(*columns: Any) -> "bars.Progress":
     """Return a progress bar on stderr with these columns added; it shows nothing where stderr is no terminal."""
-    shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn())
-    return Progress(*shown, console=notes, disable=not notes.is_terminal)
+    shown = (bars.TextColumn("{task.description}"), bars.BarColumn(), *columns, bars.TimeRemainingColumn())
+    return bars.Progress(*shown, console=consoles.notes, disable=not consoles.notes.is_terminal)
+
+
+@contextmanager
+def bytes_progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show, on a terminal, how many of `total` bytes are done as long as the block lasts; it tells that by the function that this yields."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with progress(bars.DownloadColumn()) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda more: bar.advance(task, more)

@@ -3,17 +3,24 @@
 import ast
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from pkgutil import get_data
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
-from gateway.cli.notes import notes
 from gateway.errors import GatewayError
 from gateway.runtime.garbage_collection import no_garbage
+from gateway.runtime.late import late
+
+if TYPE_CHECKING:
+    from importlib import metadata
+
+    from rich import text
+
+    from gateway.cli import notes as consoles
+else:
+    metadata, text, consoles = late("importlib.metadata"), late("rich.text"), late("gateway.cli.notes")
 
 COMMANDS = (
     *("serve", "edge", "demo", "worker", "jobs", "attributes", "preview", "token", "key", "ingest", "export"),
@@ -78,7 +85,7 @@ def gateway(
 ) -> None:
     """Print the version if that is requested."""
     if show_version:
-        typer.echo(f"gateway {version('profile-gateway')}")
+        typer.echo(f"gateway {metadata.version('profile-gateway')}")
         raise typer.Exit
 
 
@@ -87,5 +94,5 @@ def main() -> None:
     try:
         app()
     except GatewayError as error:
-        notes.print(Text.assemble(("Error: ", "bold red"), error.message))
+        consoles.notes.print(text.Text.assemble(("Error: ", "bold red"), error.message))
         sys.exit(1)

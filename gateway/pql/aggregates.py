@@ -9,7 +9,6 @@ from typing import Final
 
 from gateway.pql.names import item_of
 from gateway.pql.typed import (
-    EVENTS,
     Aggregated,
     Computed,
     Distinct,
@@ -27,7 +26,7 @@ from gateway.pql.typed import (
     Variable,
     below,
 )
-from gateway.pql.types import ArrayOf, ObjectOf, Scalar
+from gateway.pql.types import EVENTS, ArrayOf, ObjectOf, Scalar
 
 VALUE, COUNTED, AT = "value", "counted", "at"
 """Keys of what `explained` makes."""

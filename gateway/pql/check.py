@@ -15,7 +15,6 @@ from gateway.pql.patterns import like_fault
 from gateway.pql.problems import MAX_EXPRESSION_PROBLEMS, Problem, Refused, problem_at
 from gateway.pql.ranges import excess_of
 from gateway.pql.typed import (
-    EVENTS,
     Applied,
     Chained,
     Constant,
@@ -32,6 +31,7 @@ from gateway.pql.typed import (
     Variable,
 )
 from gateway.pql.types import (
+    EVENTS,
     NUMBERS,
     TIMES,
     ArrayOf,

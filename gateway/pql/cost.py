@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.pql.typed import (
-    EVENTS,
     Aggregated,
     Applied,
     Chained,
@@ -29,7 +28,7 @@ from gateway.pql.typed import (
     path_of,
     value_sought,
 )
-from gateway.pql.types import ArrayOf, MapOf, ObjectOf
+from gateway.pql.types import EVENTS, ArrayOf, MapOf, ObjectOf
 
 MAX_EXPRESSION_COST: Final = 1_000_000
 """Values that an expression may compute for one person, by `cost_of`."""

@@ -12,7 +12,6 @@ from typing import Final
 from gateway.pql.inputs import EVENT_COLUMNS
 from gateway.pql.rows import Source
 from gateway.pql.typed import (
-    EVENTS,
     Aggregated,
     Applied,
     ComputedFields,
@@ -32,7 +31,7 @@ from gateway.pql.typed import (
     parts_of,
     path_from,
 )
-from gateway.pql.types import NUMBERS, TIMES, ArrayOf, ObjectOf, Scalar, Type
+from gateway.pql.types import EVENTS, NUMBERS, TIMES, ArrayOf, ObjectOf, Scalar, Type
 from gateway.pql.values import as_time, quoted
 
 MAX_INDEXED_CHARACTERS: Final = 100

@@ -30,7 +30,6 @@ from gateway.pql.rows import (
     unnested,
 )
 from gateway.pql.typed import (
-    EVENTS,
     Aggregated,
     Applied,
     Chained,
@@ -57,7 +56,7 @@ from gateway.pql.typed import (
     Variable,
     Window,
 )
-from gateway.pql.types import NUMBERS, ArrayOf, Scalar
+from gateway.pql.types import EVENTS, NUMBERS, ArrayOf, Scalar
 from gateway.pql.values import Value, as_json, as_time, from_json, missing, property_of, sql_type
 from gateway.projection.predicates import Predicate
 

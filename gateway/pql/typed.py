@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from gateway.pql.ast import Unit
 from gateway.pql.types import ObjectOf, Type
@@ -15,9 +15,6 @@ from gateway.pql.types import ObjectOf, Type
 Path: TypeAlias = tuple[str, ...]
 
 Aggregation: TypeAlias = Literal["count", "sum", "average", "min", "max"]
-
-EVENTS: Final = "xEvent"
-"""The name under which a profile has its events."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,9 @@ from typing import Final, TypeAlias, cast
 
 from gateway.xdm.fields import RANGES, Field, complete
 
+EVENTS: Final = "xEvent"
+"""The name under which a profile has its events."""
+
 
 class Scalar(Enum):
     """The types of single values; UNKNOWN is that of the items of `[]`, and goes with every other."""

@@ -11,7 +11,7 @@ from functools import partial
 from gateway.domain.config.api_keys import keep_api_key
 from gateway.domain.config.sandboxes import create_organization
 from gateway.domain.config.tenants import list_organizations, read_sandbox
-from gateway.domain.config.tokens import keep_public_keys
+from gateway.domain.config.tokens import keep_public_keys, list_public_keys
 from gateway.domain.rules.scope import EVERY_SANDBOX, Organization, Permission, Sandbox, Scope
 from gateway.errors import NotFound, Taken
 from gateway.postgres.cluster import Cluster
@@ -89,7 +89,9 @@ async def _provide(settings: Settings, dsn: str, db: Database) -> Deployment:
     while not await keep_api_key(db, scope, kept.api_key, KEY_NAME):
         kept = await asyncio.to_thread(keep, revoked_key=kept.api_key)
     keys = _set_keys(settings) or kept.signing_keys
-    await keep_public_keys(db, keys.public)
+    known = await list_public_keys(db)
+    if new := {key.key_id: key.public_bytes for key in keys.all if key.key_id not in known}:
+        await keep_public_keys(db, new)
     return Deployment(dsn, db, organization, kept.api_key, keys)
 
 

@@ -11,12 +11,13 @@ import traceback
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from select import PIPE_BUF
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
-import structlog
 
+from gateway.runtime.late import late
 from gateway.telemetry import (
     AttributesComputed,
     ConfigurationBroken,
@@ -37,13 +38,16 @@ from gateway.telemetry import (
     correlation_id,
 )
 
+if TYPE_CHECKING:
+    import structlog
+else:
+    structlog = late("structlog")  # most commands log nothing
+
 PROBES = {"/healthz", "/metrics", "/readyz"}  # requested every few seconds by machines
 FREQUENT = {StatementRan, OperationRan, AttributesComputed, EdgeLookedUp, ProjectionTokenIssued}  # metrics count them
 MAX_FRAMES = 12  # of a stack, the innermost ones
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-
-_log = structlog.get_logger("gateway")
 
 
 @dataclass(slots=True)
@@ -51,11 +55,12 @@ class _Lines:
     """Lines of JSON for requests, written to `out`, which is None where the log is text for people.
 
     Lines of requests that end in one turn of the event loop are written together after it, in writes of at most PIPE_BUF bytes, which stay
-    whole where other processes write too.
+    whole where other processes write too. `is_configured`: whether structlog knows `level`, and where its lines go.
     """
 
     out: BinaryIO | None = None
     level: int = logging.INFO
+    is_configured: bool = True
     held: list[bytes] = field(default_factory=list)
     size: int = 0
 
@@ -81,34 +86,51 @@ _lines = _Lines()
 
 def configure_logs(level: str) -> None:
     """Send log lines of the gateway and of libraries to stderr, from `level` on."""
-    processors: list[Any] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _name_error,
-    ]
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=tuple(processors),
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _text_renderer()],
-    )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handler.setFormatter(_OfLibraries())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])
     # Ours do not go through `logging`, where a line takes several times as long.
     _lines.out, _lines.level = None if sys.stderr.isatty() else sys.stderr.buffer, LEVELS[level]
-    if sys.stderr.isatty():
-        factory: Any = structlog.PrintLoggerFactory(sys.stderr)
-        processors.append(structlog.dev.ConsoleRenderer())
-    else:
-        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
-        processors.append(structlog.processors.JSONRenderer(serializer=_json))
-    structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=factory,
-        cache_logger_on_first_use=False,
-    )
+    _lines.is_configured = False
+
+
+class _OfLibraries(logging.Formatter):
+    """Makes lines of what libraries log that look like ours."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        return self._formatter.format(record)
+
+    @cached_property
+    def _formatter(self) -> logging.Formatter:
+        last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _text_renderer()]
+        return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_processors(), processors=last)
+
+
+def _log() -> Any:
+    """Return what writes all lines but those of requests."""
+    if not _lines.is_configured:
+        _lines.is_configured = True
+        factory: Any
+        renderer: Any
+        if _lines.out is None:
+            factory, renderer = structlog.PrintLoggerFactory(sys.stderr), structlog.dev.ConsoleRenderer()
+        else:
+            factory, renderer = structlog.BytesLoggerFactory(_lines.out), structlog.processors.JSONRenderer(_json)
+        structlog.configure(
+            processors=[*_processors(), renderer],
+            wrapper_class=structlog.make_filtering_bound_logger(_lines.level),
+            logger_factory=factory,
+            cache_logger_on_first_use=False,
+        )
+    return structlog.get_logger("gateway")
+
+
+def _processors() -> list[Any]:
+    timed = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    return [structlog.processors.add_log_level, timed, _name_error]
 
 
 def log_observation(observation: Observation) -> None:
@@ -122,26 +144,26 @@ def log_observation(observation: Observation) -> None:
 def _log_event(observation: Observation) -> None:
     match observation:
         case FaultMasked(error):
-            _log.error("unexpected error", request_id=correlation_id.get(), exc_info=error)
+            _log().error("unexpected error", request_id=correlation_id.get(), exc_info=error)
         case ConnectionRefused(reason):
-            _log.error("database connection refused", request_id=correlation_id.get(), reason=reason)
+            _log().error("database connection refused", request_id=correlation_id.get(), reason=reason)
         case IssuerKeysFetched(issuer, reason, seconds):
             level = logging.INFO if reason is None else logging.WARNING
-            _log.log(level, "issuer keys", issuer=issuer, failed=reason, ms=round(seconds * 1000, 1))
+            _log().log(level, "issuer keys", issuer=issuer, failed=reason, ms=round(seconds * 1000, 1))
         case ConfigurationBroken(sandbox_id, message):
-            _log.error("configuration error", sandbox=sandbox_id, message=message)
+            _log().error("configuration error", sandbox=sandbox_id, message=message)
         case EmbeddedPostgres(state, seconds, reason):
             level = {"lost": logging.WARNING, "recovered": logging.INFO, "failed": logging.ERROR}[state]
-            _log.log(level, "embedded postgres", state=state, reason=reason, ms=round(seconds * 1000, 1))
+            _log().log(level, "embedded postgres", state=state, reason=reason, ms=round(seconds * 1000, 1))
         case ListenerChanged(state, reason):
-            _log.log(logging.INFO if reason is None else logging.WARNING, "listener", state=state, reason=reason)
+            _log().log(logging.INFO if reason is None else logging.WARNING, "listener", state=state, reason=reason)
         case EdgeChanged(data_center, state, reason):
             level = logging.INFO if reason is None else logging.WARNING
-            _log.log(level, "edge", data_center=data_center, state=state, reason=reason)
+            _log().log(level, "edge", data_center=data_center, state=state, reason=reason)
         case JobLeft(kind, outcome, seconds):
-            _log.info("job", request_id=correlation_id.get(), kind=kind, outcome=outcome, ms=round(seconds * 1000, 1))
+            _log().info("job", request_id=correlation_id.get(), kind=kind, outcome=outcome, ms=round(seconds * 1000, 1))
         case TransactionRestarted(reason, attempt):
-            _log.debug("transaction restarted", reason=reason, attempt=attempt)
+            _log().debug("transaction restarted", reason=reason, attempt=attempt)
 
 
 def _log_request(served: RequestServed) -> None:
@@ -154,7 +176,7 @@ def _log_request(served: RequestServed) -> None:
         "ms": round(served.seconds * 1000, 1),
     }
     if _lines.out is None:
-        _log.log(LEVELS[level], "request", **line)
+        _log().log(LEVELS[level], "request", **line)
     elif LEVELS[level] >= _lines.level:
         line |= {"event": "request", "level": level, "timestamp": datetime.now(UTC)}
         _lines.add(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))

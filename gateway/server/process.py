@@ -17,6 +17,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog  # noqa: F401  before the first line of the log, for which requests would wait
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors.multiprocess import Multiprocess

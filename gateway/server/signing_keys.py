@@ -10,11 +10,18 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from gateway.runtime.late import late
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+    from cryptography.hazmat.primitives.kdf import hkdf
+else:  # commands read the secrets, and most of them sign and verify nothing
+    hashes, ed25519, hkdf = (
+        late(f"cryptography.hazmat.primitives.{name}") for name in ("hashes", "asymmetric.ed25519", "kdf.hkdf")
+    )
 
 ALGORITHM: Final = "EdDSA"
 """Of the tokens that we sign, by its name in a token's header."""
@@ -33,7 +40,7 @@ class VerifyingKey:
     """What verifies tokens whose header names `key_id`. `shared_secret` is that of tokens of former releases, None where there are none."""
 
     key_id: str
-    public_key: Ed25519PublicKey
+    public_key: "ed25519.Ed25519PublicKey"
     shared_secret: str | None = field(default=None, repr=False)
 
     def material(self, algorithm: object) -> Any:
@@ -60,7 +67,7 @@ class SigningKey:
         return hashlib.sha256(b"name of a secret " + self.secret.encode()).hexdigest()[:16]
 
     @property
-    def private_key(self) -> Ed25519PrivateKey:
+    def private_key(self) -> "ed25519.Ed25519PrivateKey":
         return _private_key(self.secret)
 
     @property
@@ -101,7 +108,8 @@ class PublicKeys:
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         self._keys = {
-            key_id: VerifyingKey(key_id, Ed25519PublicKey.from_public_bytes(raw)) for key_id, raw in keys.items()
+            key_id: VerifyingKey(key_id, ed25519.Ed25519PublicKey.from_public_bytes(raw))
+            for key_id, raw in keys.items()
         }
 
     def named(self, key_id: str | None) -> tuple[VerifyingKey, ...]:
@@ -117,6 +125,6 @@ def new_secret() -> str:
 
 
 @lru_cache(16)
-def _private_key(secret: str) -> Ed25519PrivateKey:
-    seed = HKDF(SHA256(), _KEY_BYTES, salt=None, info=_PURPOSE).derive(secret.encode())
-    return Ed25519PrivateKey.from_private_bytes(seed)
+def _private_key(secret: str) -> "ed25519.Ed25519PrivateKey":
+    seed = hkdf.HKDF(hashes.SHA256(), _KEY_BYTES, salt=None, info=_PURPOSE).derive(secret.encode())
+    return ed25519.Ed25519PrivateKey.from_private_bytes(seed)

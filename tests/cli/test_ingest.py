@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from people_dataset import ingest, people, records, run
-from program import gateway, started_program
+from program import GATEWAY, gateway, started_program
 
 
 def test_a_file_is_one_batch_and_a_second_run_sends_nothing(shared, tmp_path):
@@ -18,6 +18,31 @@ def test_a_file_is_one_batch_and_a_second_run_sends_nothing(shared, tmp_path):
     assert ": 2,500 accepted, 0 duplicates, 0 failed\n" in first.stdout
     assert "nothing was sent" in again.stdout
     assert first.stdout.split(":")[0] == again.stdout.split(":")[0]
+
+
+UNUSED = [
+    "gateway.pql.ast",
+    "gateway.projection.tree",
+    "structlog",
+    "rich",
+    "cryptography",
+    "strawberry",
+    "starlette",
+    "jwt",
+]
+
+
+def test_what_a_file_does_not_need_is_not_imported(shared, tmp_path):
+    """A published attribute needs the language, and a line of the log needs structlog: each is imported then, and not before."""
+    file = tmp_path / "quick.ndjson"
+    file.write_bytes(records(4000, 4003))
+    listed = f"print([name for name in {UNUSED} if name in sys.modules])"
+    run_then_list = (
+        f"import sys; sys.argv[0] = 'gateway'; from gateway.cli import app; app(standalone_mode=False); {listed}"
+    )
+    result = ingest(shared, file, program=[*GATEWAY[:1], "-c", run_then_list])
+    assert ": 3 accepted" in result.stdout, result.stderr
+    assert result.stdout.splitlines()[-1] == "[]"
 
 
 def test_failures_are_listed_and_end_the_command_with_exit_code_1(shared, tmp_path):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from world import at, day, event
 
 from gateway.api.events import rows_of
-from gateway.api.ids import global_id, packed_id
+from gateway.api.ids import global_id
+from gateway.api.nodes import packed_id
 from gateway.api.pagination import Listing
 from gateway.domain.config import datasets
 from gateway.domain.reading import events

@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 
 from gateway.domain.config import api_keys
-from gateway.domain.config.attribute_expressions import Definition, Unions, in_order, make_programs
+from gateway.domain.config.attribute_expressions import make_programs
+from gateway.domain.config.attribute_programs import Definition, Unions, in_order
 from gateway.domain.config.configuration import KeptPartial
 from gateway.domain.facts import batch_lists, ingest_errors
 from gateway.domain.operations import erased_identities, erasure

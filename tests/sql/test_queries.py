@@ -10,7 +10,7 @@ import pytest
 from conftest import CLUSTER_URL
 
 from gateway.domain.operations.removal import REMOVAL_PARTS
-from gateway.domain.views import computed_partials
+from gateway.domain.views import partial_statements
 from gateway.storage.queries import EDGE, GATEWAY, Query, all_queries, fill, part, query
 
 MADE = fill(part("computed_partials.of_size"), seconds="0", bucket="t.timestamp", counts="true", since="", numbers="'{}'::numeric[]", items="'{}'::jsonb[]")  # fmt: skip
@@ -31,7 +31,7 @@ PARTS = {
     "folded": "select $1::bigint", "is_known": fill(part("computed_partials.is_known"), version="$7"),
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 SINCE = MADE.replace("(true)", "(true) and t.timestamp >= ($5::timestamptz[])[1]")
-WITHIN = {"of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within=computed_partials.WITHIN, made=MADE)}  # fmt: skip
+WITHIN = {"of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within=partial_statements.WITHIN, made=MADE)}  # fmt: skip
 OWN = {
     "computed_partials.add_events": {"made": SINCE},
     "computed_partials.compare": {

@@ -13,18 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import count
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
-from gateway.domain.config.attribute_expressions import (
-    ATTRIBUTES_FIELD,
-    Definition,
-    Programs,
-    Unions,
-    computation_of,
-    has_own_field,
-    make_programs,
-)
+from gateway.domain.config.attribute_programs import ATTRIBUTES_FIELD, Definition, Programs, Unions, has_own_field
 from gateway.domain.config.broken_rows import Broken, parse_rows, refuse_change
 from gateway.domain.config.projection_contents import check_unselected, renew_around
 from gateway.domain.config.tenants import lock_configuration
@@ -38,12 +30,17 @@ from gateway.domain.work.audit import Subject
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.errors import BadInput, Conflict, Invalid, NotFound, Taken, TooMany
-from gateway.pql.typed import EVENTS
-from gateway.pql.types import field_of, name_of
+from gateway.pql.types import EVENTS, field_of, name_of
+from gateway.runtime.late import late
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.fields import Field
+
+if TYPE_CHECKING:
+    from gateway.domain.config import attribute_expressions
+else:
+    attribute_expressions = late("gateway.domain.config.attribute_expressions")
 
 LIST = query("computed_attributes.list_attributes")
 CREATE = query("computed_attributes.create_attribute")
@@ -160,7 +157,7 @@ async def load_attributes(tx: Session, scope: Scope, broken: Broken[UUID] | None
 
 def programs_of(unions: Unions, attributes: Iterable[ComputedAttribute]) -> Programs:
     """Return what the published ones of these attributes are computed by. Slow."""
-    return make_programs(unions, [each.definition for each in attributes if each.is_published])
+    return attribute_expressions.make_programs(unions, [each.definition for each in attributes if each.is_published])
 
 
 def fields_of(xdm_class: XdmClass, attributes: Iterable[ComputedAttribute], programs: Programs) -> dict[str, Field]:
@@ -394,7 +391,7 @@ def _check_texts(settings: AttributeSettings) -> None:
 def _derived(settings: AttributeSettings, unions: Unions, others: Sequence[ComputedAttribute]) -> _Checked:
     """Return what follows from an expression, which may read the published ones of other attributes. Slow."""
     readable = programs_of(unions, others).readable
-    computed = computation_of(settings.expression, settings.xdm_class, unions, readable)
+    computed = attribute_expressions.computation_of(settings.expression, settings.xdm_class, unions, readable)
     function = None if computed.aggregate is None else computed.aggregate.function.value
     derived = Derived(function, name_of(computed.return_type), computed.expression.paths)
     return _Checked(derived, computed.partial is not None)

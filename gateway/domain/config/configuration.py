@@ -11,19 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, lru_cache
 from operator import attrgetter
-from typing import Any, Never, TypeVar
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from gateway.domain.config.attribute_expressions import (
-    Definition,
-    Programs,
-    Unions,
-    event_type_of,
-    make_programs,
-    profile_type_of,
-    with_attributes,
-)
+from gateway.domain.config.attribute_programs import Definition, Programs, Unions, with_attributes
 from gateway.domain.config.broken_rows import Broken, BrokenRow
 from gateway.domain.config.computed_attributes import AttributeStatus, ComputedAttribute, fields_of, load_attributes
 from gateway.domain.config.datasets import Dataset, DatasetStatus, load_datasets
@@ -42,9 +34,9 @@ from gateway.domain.rules.durations import EARLIEST, Duration
 from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
 from gateway.errors import BadInput, Conflict, Forbidden, Misconfigured, NotFound, Unavailable
-from gateway.pql.partials import PartialOf
 from gateway.pql.types import ObjectOf
 from gateway.runtime.cache import WeightedCache
+from gateway.runtime.late import late
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.telemetry import ConfigurationBroken, observe
@@ -53,6 +45,12 @@ from gateway.xdm.classes import XdmClass
 from gateway.xdm.fields import Field
 from gateway.xdm.paths import Composites
 from gateway.xdm.validation import Validator
+
+if TYPE_CHECKING:
+    from gateway.domain.config import attribute_expressions
+    from gateway.pql.partials import PartialOf
+else:
+    attribute_expressions = late("gateway.domain.config.attribute_expressions")
 
 READ_VERSION = query("configuration.read_version")
 
@@ -96,7 +94,7 @@ class KeptPartial:
     slot: int
     lookback: Duration | None
     seconds: int
-    partial: PartialOf
+    partial: "PartialOf"
     is_complete: bool
 
     def since(self, at: datetime) -> datetime:
@@ -216,8 +214,8 @@ class Configuration:
     def input_type(self, xdm_class: XdmClass) -> ObjectOf:
         """Return the type of what an expression of a class is about: a profile with its events, or one event; with their published attributes."""
         if xdm_class is XdmClass.EXPERIENCE_EVENT:
-            return event_type_of(self.unions, self.programs.events)
-        return profile_type_of(self.unions, self.programs.readable)
+            return attribute_expressions.event_type_of(self.unions, self.programs.events)
+        return attribute_expressions.profile_type_of(self.unions, self.programs.readable)
 
     @property
     def selectable(self) -> Selectable:
@@ -229,6 +227,8 @@ class Configuration:
     def programs(self) -> Programs:
         """What the published computed attributes are computed by."""
         published = tuple(each.definition for each in self.attributes.values() if each.is_published)
+        if not published:
+            return Programs()
         members = tuple(self.members(each) for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT))
         return _programs(self.tenant_code, *members, published)
 
@@ -321,7 +321,7 @@ def _programs(
         _union(XdmClass.INDIVIDUAL_PROFILE, tenant_code, profiles),
         _union(XdmClass.EXPERIENCE_EVENT, tenant_code, events),
     )
-    return make_programs(Unions(tenant_code, *unions), published)
+    return attribute_expressions.make_programs(Unions(tenant_code, *unions), published)
 
 
 class Configurations:

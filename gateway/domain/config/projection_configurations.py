@@ -7,7 +7,7 @@ profiles with the published computed attributes in it, those of events against t
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from gateway.domain.config.broken_rows import MAX_FAULT_CHARACTERS, Broken, parse_rows, refuse_change
@@ -26,13 +26,17 @@ from gateway.domain.rules.selectors import Selector
 from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.errors import BadSelector, Conflict, Invalid, NotFound, Taken
-from gateway.pql.check import check
-from gateway.pql.typed import EVENTS
-from gateway.pql.types import ObjectOf
+from gateway.pql.types import EVENTS, ObjectOf
+from gateway.runtime.late import late
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.fields import Field
+
+if TYPE_CHECKING:
+    from gateway.pql import check
+else:
+    check = late("gateway.pql.check")
 
 LIST = query("projection_configurations.list_configurations")
 CREATE = query("projection_configurations.create_configuration")
@@ -276,7 +280,7 @@ def _check_within(within: Duration) -> None:
 def _read_by(selectable: Selectable, where: str) -> tuple[str, ...]:
     """Return the paths that a condition over events reads. Raises Invalid with line and column. Slow."""
     path = ["events", "where"]
-    checked = check(where, selectable.event_type, is_condition=True)
+    checked = check.check(where, selectable.event_type, is_condition=True)
     if checked.expression is None:
         error = checked.errors[0].error
         raise Invalid(error.message, path=path, line=error.line, column=error.column)

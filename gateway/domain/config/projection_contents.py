@@ -14,7 +14,7 @@ from gateway.domain.rules.scope import Scope
 from gateway.domain.work import jobs
 from gateway.domain.work.job_kinds import JobKind
 from gateway.errors import Conflict
-from gateway.pql.typed import EVENTS
+from gateway.pql.types import EVENTS
 from gateway.storage.database import Session
 from gateway.storage.queries import query
 from gateway.xdm.fields import Field

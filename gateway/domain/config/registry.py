@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD, Unions, with_attributes
+from gateway.domain.config.attribute_programs import ATTRIBUTES_FIELD, Unions, with_attributes
 from gateway.domain.config.broken_rows import Broken, BrokenRow, parse_rows, refuse_change
 from gateway.domain.config.computed_attributes import fields_of, load_attributes, programs_of
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace

@@ -20,6 +20,7 @@ from gateway.domain.reading.people import FIRST, Texts, Wanted
 from gateway.domain.reading.people_statements import ORIGIN, PERSON
 from gateway.domain.reading.profiles import Profile, list_texts, read_origins, search_profiles
 from gateway.domain.reading.search import Search, find_profiles
+from gateway.domain.reading.subsets import subset
 from gateway.domain.rules import selectors
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Scope
@@ -54,7 +55,7 @@ class Reading:
         """What is taken of documents."""
         if self.asked.selector is None:
             return Leaf("JSON")
-        return selectors.subset(self.asked.selector, self.config.full_union(XdmClass.INDIVIDUAL_PROFILE))
+        return subset(self.asked.selector, self.config.full_union(XdmClass.INDIVIDUAL_PROFILE))
 
     async def people(self, size: int) -> AsyncGenerator[People]:
         """Yield everybody who is wanted, of up to `size` people at a time. Raises Unavailable, Timeout."""

@@ -18,6 +18,7 @@ from gateway.domain.reading.attribute_documents import with_values_of_events
 from gateway.domain.reading.event_lines import list_lines
 from gateway.domain.reading.events import WHOLE, Event, EventFilter, EventKey, list_by_key
 from gateway.domain.reading.people import LAST
+from gateway.domain.reading.subsets import subset
 from gateway.domain.rules import selectors
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.scope import Scope
@@ -90,7 +91,7 @@ class Export:
         selector = self.event_selector
         if selector is None:
             return Leaf("JSON")
-        return selectors.subset(selector, self.config.full_union(XdmClass.EXPERIENCE_EVENT))
+        return subset(selector, self.config.full_union(XdmClass.EXPERIENCE_EVENT))
 
 
 async def people_behind(export: Export, state: ExportState) -> AsyncGenerator[Rows]:

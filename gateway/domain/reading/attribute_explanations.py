@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain.config.attribute_expressions import Program
+from gateway.domain.config.attribute_programs import Program
 from gateway.domain.config.configuration import Configuration, KeptPartial
 from gateway.domain.reading.computed_attributes import (
     OF_EVENTS,

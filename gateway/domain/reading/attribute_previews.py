@@ -6,7 +6,8 @@ from datetime import datetime
 from time import monotonic
 from typing import Any, Final
 
-from gateway.domain.config.attribute_expressions import Computation, Definition, in_order, program_of
+from gateway.domain.config.attribute_expressions import Computation, program_of
+from gateway.domain.config.attribute_programs import Definition, in_order
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.reading.attribute_results import Result, bounded_value

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD, Program, in_order
+from gateway.domain.config.attribute_programs import ATTRIBUTES_FIELD, Program, in_order
 from gateway.domain.config.computed_attributes import ComputedAttribute
 from gateway.domain.config.configuration import Configuration, KeptPartial
 from gateway.domain.reading.attribute_results import (

@@ -14,7 +14,7 @@ from gateway.domain.config.configuration import Configuration, KeptPartial
 from gateway.domain.rules.buckets import size_of_buckets
 from gateway.domain.rules.durations import Duration
 from gateway.domain.rules.scope import Scope
-from gateway.domain.views.computed_partials import table_of_document, taken_of
+from gateway.domain.views.partial_statements import table_of_document, taken_of
 from gateway.pql.partials import Within, columns_mentioned, results
 from gateway.pql.sql import Compiled
 from gateway.storage.database import Session

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import orjson
 
-from gateway.domain.config.attribute_expressions import in_order
+from gateway.domain.config.attribute_programs import in_order
 from gateway.domain.config.configuration import Configuration
 from gateway.errors import BadPql, Unstorable
 from gateway.pql.check import check

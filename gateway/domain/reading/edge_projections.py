@@ -15,7 +15,7 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain.config.attribute_expressions import in_order
+from gateway.domain.config.attribute_programs import in_order
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.config.projection_configurations import EventWindow, ProjectionConfiguration
@@ -25,7 +25,7 @@ from gateway.domain.reading.events import NO_KEY, EventFilter, EventOrder, Event
 from gateway.domain.reading.people_statements import PERSON
 from gateway.domain.reading.profiles import Profile, ProfileResult, project_profiles, read_profiles
 from gateway.domain.reading.sliding_windows import read_next_changes
-from gateway.domain.rules import selectors
+from gateway.domain.reading.subsets import subset
 from gateway.domain.rules.durations import Duration
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import Document
@@ -150,10 +150,10 @@ class _Asked:
     @classmethod
     async def of(cls, db: Database, config: Configuration, configuration: ProjectionConfiguration) -> "_Asked":
         at, window = await read_instant(db), configuration.settings.events
-        profile = selectors.subset(configuration.tree, config.full_union(XdmClass.INDIVIDUAL_PROFILE))
+        profile = subset(configuration.tree, config.full_union(XdmClass.INDIVIDUAL_PROFILE))
         if window is None:
             return cls(at, profile, None, profile, None)
-        event = selectors.subset(configuration.event_tree or {}, config.full_union(XdmClass.EXPERIENCE_EVENT))
+        event = subset(configuration.event_tree or {}, config.full_union(XdmClass.EXPERIENCE_EVENT))
         since = None if window.within is None else window.within.before(at)
         condition = None if window.where is None else await _condition(config, window.where)
         filter_ = EventFilter(since=since, where=None if condition is None else condition.predicate)

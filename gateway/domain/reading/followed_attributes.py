@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.domain.config.attribute_expressions import in_order
+from gateway.domain.config.attribute_programs import in_order
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.reading.computed_attributes import published_attributes

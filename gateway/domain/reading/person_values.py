@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from gateway.domain.config.attribute_expressions import Program, in_order
+from gateway.domain.config.attribute_programs import Program, in_order
 from gateway.domain.config.configuration import Configuration, KeptPartial
 from gateway.domain.reading.computed_partials import Windows, begin_of, folded, windows_of
 from gateway.domain.reading.conditions import PERSON

@@ -14,8 +14,7 @@ from typing import Any
 
 from gateway.domain.rules.names import did_you_mean
 from gateway.errors import BadSelector
-from gateway.projection.tree import Computed, Items, Leaf, Node, Subset
-from gateway.xdm.fields import COMPUTED, Field, below, names_below
+from gateway.xdm.fields import Field, below, names_below
 
 Selector = Mapping[str, "Selector | None"]
 """Selected fields by name: None selects everything below, a tree only what it names."""
@@ -52,12 +51,6 @@ def apply(selector: Selector, document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def subset(selector: Selector, schema: Field) -> Subset:
-    """Return what a selector takes of documents of a schema, as a projection. A field that the schema lacks takes nothing."""
-    fields = ((name, inner, below(schema, name)) for name, inner in selector.items())
-    return Subset(tuple((name, _taken(inner, field)) for name, inner, field in fields if field is not None))
-
-
 def paths(selector: Selector) -> list[tuple[str, ...]]:
     """Return the paths of the fields that are selected whole, in the selector's order."""
     return [(name, *below) for name, inner in selector.items() for below in ([()] if inner is None else paths(inner))]
@@ -73,14 +66,6 @@ def _has(schema: Field, path: Sequence[str]) -> bool:
     for name in path:
         field = None if field is None else below(field, name)
     return field is not None
-
-
-def _taken(inner: Selector | None, field: Field) -> Node:
-    if field.get(COMPUTED):
-        return Computed(subset(dict.fromkeys(names_below(field)) if inner is None else inner, field))
-    if inner is None:
-        return Leaf("JSON")
-    return Items(_taken(inner, field["items"])) if field["meta:xdmType"] == "array" else subset(inner, field)
 
 
 def _pick(inner: Selector | None, value: Any) -> Any:
