@@ -133,11 +133,15 @@ class OperationRan(NamedTuple):
 
 
 class AttributesComputed(NamedTuple):
-    """Values of computed attributes were computed for so many records, people or events. `seconds`: each attribute's part of the time, by its name."""
+    """Values of computed attributes were computed together for so many records, people or events, in so many seconds.
+
+    `costs`: the names of the attributes, each with what its expression costs; the time is divided by these.
+    """
 
     organization: str
     sandbox: str
-    seconds: Mapping[str, float]
+    costs: tuple[tuple[str, int], ...]
+    seconds: float
     records: int
 
 

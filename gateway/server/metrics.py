@@ -116,9 +116,13 @@ OTHER_ATTRIBUTES: Final = ("", "", "(others)")
 
 
 class _Attributes:
-    """Counts values of computed attributes, by organization, sandbox and attribute."""
+    """Counts values of computed attributes, by organization, sandbox and attribute.
 
-    def __init__(self, counts: Callable[..., Callable[..., Counter]]) -> None:
+    Each read tells of all its attributes, and the library's counters take two locks for each. So what was computed together is added up in
+    plain numbers, and given to the counters by `settle`; `at_once` if other processes look at these.
+    """
+
+    def __init__(self, counts: Callable[..., Callable[..., Counter]], *, at_once: bool) -> None:
         labels = ("organization", "sandbox", "attribute")
         self._seconds = counts(
             "gateway_computed_attribute_seconds",
@@ -128,16 +132,30 @@ class _Attributes:
         self._values = counts(
             "gateway_computed_attribute_values", "Values of computed attributes that were read.", *labels
         )
+        self._most = 1 if at_once else MAX_ATTRIBUTES
         self._known: set[tuple[str, str, str]] = set()
+        self._sums: dict[tuple[Any, ...], tuple[float, int]] = {}
 
     def __call__(self, computed: AttributesComputed) -> None:
-        for name, seconds in computed.seconds.items():
-            labels = (computed.organization, computed.sandbox, name)
-            if labels not in self._known and len(self._known) >= MAX_ATTRIBUTES:
-                labels = OTHER_ATTRIBUTES
-            self._known.add(labels)
-            self._seconds(*labels).inc(seconds)
-            self._values(*labels).inc(computed.records)
+        *together, seconds, records = computed
+        key = tuple(together)
+        before = self._sums.get(key, (0.0, 0))
+        self._sums[key] = before[0] + seconds, before[1] + records
+        if len(self._sums) >= self._most:
+            self.settle()
+
+    def settle(self) -> None:
+        """Give the counters what was computed since it was done last."""
+        settled, self._sums = self._sums, {}
+        for (organization, sandbox, costs), (seconds, records) in settled.items():
+            total = sum(cost for _, cost in costs)
+            for name, cost in costs:
+                labels = (organization, sandbox, name)
+                if labels not in self._known and len(self._known) >= MAX_ATTRIBUTES:
+                    labels = OTHER_ATTRIBUTES
+                self._known.add(labels)
+                self._seconds(*labels).inc(seconds * cost / total)
+                self._values(*labels).inc(records)
 
 
 class Metrics:
@@ -184,6 +202,7 @@ class Metrics:
         self._cuts = self._counts(
             "gateway_connections_closed", "Client connections that the gateway closed early, by why.", "reason"
         )
+        self._attributes = _Attributes(self._counts, at_once=directory is not None)
         self._counting: Mapping[type, Callable[[Any], None]] = {
             StatementRan: self._count_statement,
             RequestServed: self._count_request,
@@ -194,7 +213,7 @@ class Metrics:
             ).inc(),
             JobLeft: lambda seen: self._jobs(seen.kind, seen.outcome).inc(),
             JobsCounted: self._note_jobs,
-            AttributesComputed: _Attributes(self._counts),
+            AttributesComputed: self._attributes,
             QueueChanged: lambda seen: self._queues(seen.queue).set(seen.length),
             AdmissionRefused: lambda seen: self._refusals(seen.queue).inc(),
             ConnectionCut: lambda seen: self._cuts(seen.reason).inc(),
@@ -283,6 +302,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus's text format."""
+        self._attributes.settle()
         if self._directory is None:
             return generate_latest(self._registry)
         together = CollectorRegistry()

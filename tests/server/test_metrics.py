@@ -19,6 +19,7 @@ from gateway.telemetry import (
 )
 
 KEPT_TWICE = 'gateway_operations_total{kind="query",plan_cached="true"} 2.0'
+COMPUTED_TWICE = 'gateway_computed_attribute_values_total{attribute="total",organization="acme",sandbox="prod"} 20.0'
 KEPT = OperationRan("query", is_kept=True, plans=3)
 NEW = OperationRan("mutation", is_kept=False, plans=4)
 QUICK = RequestServed("/graphql", "POST", 200, 0.01, {"execute": 0.002})
@@ -27,9 +28,10 @@ COUNT = """
 import sys
 from pathlib import Path
 from gateway.server.metrics import Metrics
-from gateway.telemetry import OperationRan
+from gateway.telemetry import AttributesComputed, OperationRan
 metrics = Metrics(Path(sys.argv[1]))
 metrics(OperationRan("query", is_kept=True, plans=3))
+metrics(AttributesComputed("acme", "prod", (("total", 5),), 0.5, 10))
 """
 
 
@@ -54,8 +56,9 @@ def test_operations_are_counted_by_how_they_ran_and_timed_by_stage():
 def test_computed_attributes_are_counted_each_for_itself_up_to_a_bound(monkeypatch):
     monkeypatch.setattr(metrics, "MAX_ATTRIBUTES", 2)
     counted = Metrics()
-    for seconds in ({"total": 0.5, "visits": 0.25}, {"total": 0.5, "third": 1, "fourth": 2}, {"visits": 1}):
-        counted(AttributesComputed("acme", "prod", seconds, 10))
+    for costs in ({"total": 2, "visits": 1}, {"total": 2, "third": 4, "fourth": 8}, {"visits": 4}):
+        seconds = sum(costs.values()) / 4
+        counted(AttributesComputed("acme", "prod", tuple(costs.items()), seconds, 10))
     acme = 'organization="acme",sandbox="prod"'
     assert {
         line for line in lines(counted) if line.startswith("gateway_computed_attribute") and "_created" not in line
@@ -117,7 +120,7 @@ def test_processes_count_together_and_gauges_of_an_ended_one_are_dropped():
         started = [subprocess.Popen([sys.executable, "-c", COUNT, directory]) for _ in range(2)]
         assert [process.wait() for process in started] == [0, 0]
         ours = Metrics(directory)
-        assert lines(ours) >= {"gateway_cached_plans 6.0", KEPT_TWICE}
+        assert lines(ours) >= {"gateway_cached_plans 6.0", KEPT_TWICE, COMPUTED_TWICE}
         drop_process_gauges(directory, started[0].pid)
         assert lines(ours) >= {"gateway_cached_plans 3.0", KEPT_TWICE}
     assert not directory.exists()

@@ -67,7 +67,7 @@ async def _values_of(
     expressions = {name: config.programs.events[name] for name in names}
     statement, values = _statement(tuple(expressions.values()))
     given = [event.text for event in events], [event.timestamp for event in events]
-    costs = {name: expression.cost for name, expression in expressions.items()}
+    costs = tuple((name, expression.cost) for name, expression in expressions.items())
     with timed(scope, costs, len(events)), within_range("a computed attribute has"):
         rows = await db.rows(statement, scope.sandbox_id, *given, *values)
         return [[value_of(text) for text in row] for row in rows]

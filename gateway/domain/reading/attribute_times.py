@@ -1,21 +1,22 @@
 """The time that computed attributes take, told for each of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
+from gateway.domain.config.attribute_programs import Program
 from gateway.domain.rules.scope import Scope
 from gateway.telemetry import AttributesComputed, observe
 
 
-@contextmanager
-def timed(scope: Scope, costs: Mapping[str, int], records: int) -> Iterator[None]:
-    """Observe the time of the block, which computes some attributes of so many records together; `costs` are those of their expressions.
+def costs_of(programs: Iterable[Program]) -> tuple[tuple[str, int], ...]:
+    """Return the names of attributes, each with what its expression costs."""
+    return tuple((program.name, program.expression.cost) for program in programs)
 
-    What attributes are computed together is divided by these costs.
-    """
+
+@contextmanager
+def timed(scope: Scope, costs: tuple[tuple[str, int], ...], records: int) -> Iterator[None]:
+    """Observe the time of the block, which computes attributes with these `costs` of so many records together."""
     start = perf_counter()
     yield
-    seconds, total = perf_counter() - start, sum(costs.values())
-    shares = {name: seconds * cost / total for name, cost in costs.items()}
-    observe(AttributesComputed(scope.organization.code, scope.sandbox.name, shares, records))
+    observe(AttributesComputed(scope.organization.code, scope.sandbox.name, costs, perf_counter() - start, records))

@@ -21,7 +21,7 @@ from gateway.domain.reading.attribute_results import (
     exact_values,
     result_of,
 )
-from gateway.domain.reading.attribute_times import timed
+from gateway.domain.reading.attribute_times import costs_of, timed
 from gateway.domain.reading.computed_partials import fold
 from gateway.domain.reading.conditions import read_instant, within_range
 from gateway.domain.reading.events import slices
@@ -126,7 +126,7 @@ async def results_in(
 ) -> list[dict[str, Result]]:
     """Compute programs, each behind those that it reads, for each profile: what each gives, by its name."""
     found: list[dict[str, Result]] = [{} for _ in profiles]
-    costs = {program.name: program.expression.cost for program in programs}
+    costs = costs_of(programs)
     for start in range(0, len(profiles), PEOPLE_AT_ONCE):
         some = slice(start, start + PEOPLE_AT_ONCE)
         with timed(moment.scope, costs, len(profiles[some])), within_range("a computed attribute has"):

@@ -270,8 +270,7 @@ async def _computed(reading: Awaitable[_Read], scope: Scope, way: Way, records: 
     range, which is an error of the caller alone who asked for it."""
     if way.computed is None or not way.computed.programs:
         return await reading
-    costs = {each.name: each.expression.cost for each in way.computed.programs}
-    with timed(scope, costs, records), suppress(Unstorable):
+    with timed(scope, way.computed.costs, records), suppress(Unstorable):
         return await reading
     return None
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from gateway.domain.config.attribute_programs import Program, in_order
 from gateway.domain.config.configuration import Configuration, KeptPartial
+from gateway.domain.reading.attribute_times import costs_of
 from gateway.domain.reading.computed_partials import Windows, begin_of, folded, windows_of
 from gateway.domain.reading.conditions import PERSON
 from gateway.domain.rules.durations import Duration
@@ -39,7 +40,7 @@ class Computable:
     """The attributes of these names, and what computes their values in a statement, at a version of a sandbox's configuration.
 
     `programs`: theirs and those of all that they read, each behind what it reads. Of those of events, `partials` are there to be folded, and
-    `lookbacks` says how far back each of them looks; `has_others`: there may be partials of other sizes than theirs.
+    `lookbacks` says how far back each of them looks; `has_others`: there may be partials of other sizes than theirs. `costs`: of the programs.
     """
 
     sandbox_id: int
@@ -48,6 +49,7 @@ class Computable:
     programs: tuple[Program, ...] = field(hash=False)  # the others tell most of them apart, and sooner
     partials: tuple[KeptPartial, ...] = field(hash=False)
     lookbacks: Mapping[str, Duration | None] = field(hash=False)
+    costs: tuple[tuple[str, int], ...] = field(hash=False)
     has_others: bool = True
 
     @property
@@ -65,7 +67,9 @@ def computable(config: Configuration, names: tuple[str, ...]) -> Computable:
     found = (each for each in config.attributes.values() if each.name in of_events)
     lookbacks = {each.name: each.settings.lookback for each in found}
     has_others = {each.seconds for each in kept} != {each.seconds for each in config.partials}
-    return Computable(config.sandbox_id, config.version, names, programs, kept, lookbacks, has_others)
+    return Computable(
+        config.sandbox_id, config.version, names, programs, kept, lookbacks, costs_of(programs), has_others
+    )
 
 
 def sources_of(computable: Computable) -> dict[str, Source]:
