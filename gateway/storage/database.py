@@ -224,6 +224,11 @@ class Database:
         listener = Listener(connect_apart(direct, seconds=statement_seconds, statement_seconds=statement_seconds))
         return cls(pool, listener, direct, size=size, seconds=statement_seconds, is_distributed=is_distributed)
 
+    @property
+    def is_still(self) -> bool:
+        """Whether all reads see what one `snapshot` sees."""
+        return self._moment is not None
+
     async def close(self) -> None:
         """Let running statements end, then close every connection."""
         await self._listener.close()

@@ -7,6 +7,8 @@ small, or written by every call: as tables of the coordinator alone they are rea
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from gateway.storage.queries import Query
+
 FIRST: Final = "identity"
 KEYS: Final = {
     FIRST: "xid",
@@ -15,6 +17,21 @@ KEYS: Final = {
 }
 """The tables that are spread, and the column of each by which: rows of the others lie where those of FIRST with this key would."""
 
+IS_UNSETTLED: Final = Query(
+    "distribution.is_unsettled",
+    """
+    select exists (
+      select from run_command_on_workers($$select string_agg(split_part(gid, '_', 4), ' ') from pg_prepared_xacts
+                                            where database = current_database() and gid like 'citus\\_%'$$) as node
+       cross join string_to_table(case when success then nullif(result, '') end, ' ') as transaction
+       where transaction::bigint not in (select transaction_number from get_all_active_transactions())
+    )
+    """,
+    (),
+    (),
+    "value",
+    "Whether a worker holds a prepared transaction that has ended on the coordinator, so that Citus is yet to tell it how.",
+)
 _IS_CLUSTER: Final = "select exists (select from pg_extension where extname = 'citus')"
 _SPREAD: Final = "select relname::text from pg_dist_partition join pg_class c on c.oid = logicalrelid where relnamespace = to_regnamespace('gateway')"
 _SPREAD_ONE: Final = "select create_distributed_table($1::text::regclass, $2, colocate_with => $3)"

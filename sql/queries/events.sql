@@ -45,36 +45,38 @@ select person.place, found.*
  cross join lateral (select {columns} {page}) found;
 
 -- name: list_by_key(sandbox_id, xids, xid, dataset_id, event_id, size) -> rows
--- List the next events of identities behind a key, in any order. Walks event_pkey once for each identity.
+-- List the next events of identities behind a key, in any order. Walks identity_pkey, then event_pkey once for each identity. On a cluster all nodes are
+-- asked, and a LATERAL is driven from a table; hundreds of identities lie on all of them.
 select {columns}
   from (select e.*
-          from unnest($2::uuid[]) member (xid)
+          from gateway.identity i
          cross join lateral (
                  select {carried}
                    from gateway.event e
-                  where e.sandbox_id = $1 and e.xid = member.xid and (e.xid, e.dataset_id, e.event_id) > ($3, $4, $5) {where}
+                  where e.sandbox_id = $1 and e.xid = i.xid and (e.xid, e.dataset_id, e.event_id) > ($3, $4, $5) {where}
                   order by e.dataset_id, e.event_id
                   limit $6) e
+         where i.sandbox_id = $1 and i.xid = any($2::uuid[])
          order by e.xid, e.dataset_id, e.event_id
          limit $6) e
  {unpacked};
 
--- name: list_lines(sandbox_id, xids, begins, xid, dataset_id, event_id, size) -> rows
--- Read the next events of each identity behind a key, as lines of JSON: `begins` is the beginning of each one's, up to the comma before the fields of its
--- documents, of which `{taken}` is never empty. And how many there are, and the key of the last where there are as many as may be. Of bytes the rest is
--- copied; of a text each character would be looked at. Walks event_pkey once for each identity.
-select member.xid, e.*
-  from unnest($2::uuid[], $3::text[]) member (xid, begin)
+-- name: list_lines(sandbox_id, xids, xid, dataset_id, event_id, size) -> rows
+-- Read the next events of each identity behind a key, as lines of JSON without the brace that they begin with: `{taken}` of their documents. With the
+-- identity, how many there are, and the key of the last where there are as many as may be. Of bytes the rest is copied; of a text each character would be
+-- looked at. Walks as `list_by_key` does.
+select i.xid, i.namespace_id, i.value, e.*
+  from gateway.identity i
  cross join lateral (
-         select count(*) as rows, (array_agg(e.dataset_id))[$7] as dataset_id, (array_agg(e.event_id))[$7] as event_id,
-                string_agg(convert_to(member.begin, 'UTF8') || substring(convert_to({taken}, 'UTF8') from 2), '\x0a') as lines
+         select count(*) as rows, (array_agg(e.dataset_id))[$6] as dataset_id, (array_agg(e.event_id))[$6] as event_id,
+                string_agg(substring(convert_to({taken}, 'UTF8') from 2), '\x0a') as lines
            from (select e.dataset_id, e.event_id, e.document
                    from gateway.event e
-                  where e.sandbox_id = $1 and e.xid = member.xid and (e.xid, e.dataset_id, e.event_id) > ($4, $5, $6) {where}
+                  where e.sandbox_id = $1 and e.xid = i.xid and (e.xid, e.dataset_id, e.event_id) > ($3, $4, $5) {where}
                   order by e.dataset_id, e.event_id
-                  limit $7) e
+                  limit $6) e
           {unpacked}) e
- where e.rows > 0;
+ where i.sandbox_id = $1 and i.xid = any($2::uuid[]) and e.rows > 0;
 
 -- name: read_lists(sandbox_id, xids, starts, stops) -> rows
 -- Read pages and counts of each person's events, a person being a slice of the xids. Walks event_timeline_idx.

@@ -137,21 +137,16 @@ select exists (select
 
 -- name: list_identities(sandbox_id, job_id, after, size, events) -> rows
 -- The next identities that an export holds and that have events, with the people whose they are in it: as many as have so many events together, one at
--- least. An erased one has no value. Walks export_identity_pkey, and identity_pkey once for each.
-select x.xid, x.profile_id, i.namespace_id, i.value
+-- least. Walks export_identity_pkey.
+select xid, profile_id
   from (select xid, profile_id, sum(events) over (order by xid rows between unbounded preceding and 1 preceding) as before
           from (select xid, profile_id, events
                   from gateway.export_identity
                  where sandbox_id = $1 and job_id = $2 and xid > $3 and events > 0
                  order by xid
                  limit $4) as x) as x
-  left join lateral (
-         select namespace_id, value
-           from gateway.identity
-          where sandbox_id = $1 and xid = x.xid
-          limit 1) as i on true
- where coalesce(x.before, 0) < $5
- order by x.xid;
+ where coalesce(before, 0) < $5
+ order by xid;
 
 -- name: empty_people(sandbox_id, job_id, size) -> rows
 -- Remove up to so many rows of what an export has read: those up to the last of them, as a join would look for each among all. Walks export_person_pkey.

@@ -173,6 +173,6 @@ select d.data_center, d.delivered_at,
               order by c.name) as configurations
   from gateway.delivery as d
  where d.sandbox_id = $1 and d.data_center > $3
-   and exists (select from gateway.identity as i where i.sandbox_id = $1 and i.xid = any($2::uuid[]) and i.profile_id is not null)
+   and exists (select 1 from gateway.identity as i where i.sandbox_id = $1 and i.xid = any($2::uuid[]) and i.profile_id is not null)
  order by d.data_center
  limit $4;

@@ -24,3 +24,13 @@ select exists (select from pg_locks where locktype = 'advisory' and classid = 74
 -- Take these locks in their order; each stands for all people of a stripe. Keys are numbers of eight bytes, as those of events are, which are hashed.
 select pg_advisory_xact_lock($1::bigint * 1024 + stripe)
   from unnest($2::bigint[]) as stripe;
+
+-- name: use_one_connection() -> value
+-- Have this transaction use a single connection to each node of a cluster: what it sees by another would be of another moment.
+select set_config('citus.max_adaptive_executor_pool_size', '1', true);
+
+-- name: reach_nodes() -> value
+-- Begin the transaction's part on each node of a cluster. It is about no sandbox, so that all nodes are asked and none has a row for it. Walks identity_pkey.
+select count(*)
+  from gateway.identity
+ where sandbox_id < 0;

@@ -178,9 +178,6 @@ NOT_YET = {
     "erasure_redaction.read_events": LATERAL,
     "erasure_redaction.read_versions": LATERAL,
     "event_retention.remove_events_concurrently": LOCKS,
-    "events.list_by_key": "exports read by it: to be rewritten",
-    "events.list_lines": "exports read by it: to be rewritten",
-    "export_jobs.list_identities": "exports read by it: to be rewritten",
     "graph_vanishing.drop_vanished": LATERAL,
     "kept_values.lock_people": VALUES,
     "kept_values.read_edges": VALUES,
@@ -196,6 +193,8 @@ NOT_YET = {
 """What the cluster refuses, and why nothing misses it, or what is to be done."""
 
 EVERYWHERE = {
+    "it goes by hundreds of keys, which lie on all nodes": {"events.list_by_key", "events.list_lines"},
+    "it begins a snapshot's part on each node": {"locks.reach_nodes"},
     "it is about everybody of the sandbox": {
         "attribute_backfill.count_events", "attribute_backfill.list_xids", "computed_partials.list_partials", "erased_identities.list_erased",
         "erased_identities.count_erased", "event_retention.find_identities", "graph_rebuild.list_graphs", "kept_values.list_people_after",
@@ -214,7 +213,7 @@ EVERYWHERE = {
         "batches.complete_batches", "verification.count_facts_of_batches",
     },
     "it goes by keys that it finds first": {
-        "computed_partials.empty_changed", "erasure.read_unfinished", "erasure.list_marked", "erasure.count_facts", "erasure.count_related",
+        "export_subjects.list_resends", "computed_partials.empty_changed", "erasure.read_unfinished", "erasure.list_marked", "erasure.count_facts", "erasure.count_related",
         "erasure.remove_resends", "erasure.remove_records", "erasure.remove_ties", "erasure.find_former_ids", "erasure.forget_changes", "erasure_redaction.take_out_of_ties",
         "erasure_verification.find_traces", "event_retention.remove_resends", "event_retention.remove_ties", "kept_values.remove_values",
         "kept_values.forget_people", "kept_values.count_values", "profile_retention.list_expired", "profile_retention.remove_ties",

@@ -33,6 +33,7 @@ from gateway.domain.rules.buckets import size_of_buckets
 from gateway.domain.rules.durations import EARLIEST, Duration
 from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
+from gateway.domain.work.instants import snapshot_of
 from gateway.errors import BadInput, Conflict, Forbidden, Misconfigured, NotFound, Unavailable
 from gateway.pql.types import ObjectOf
 from gateway.runtime.cache import WeightedCache
@@ -337,10 +338,7 @@ class Configurations:
         return sum(len(config.broken) for config in self._cached.values())
 
     async def read(self, db: Database, scope: Scope, at_least: int | None = None) -> Configuration:
-        """Return the configuration of the scope's sandbox, at the scope's `config_version` or later, and not before `at_least`. Needs no permission.
-
-        Raises Forbidden once the sandbox is gone.
-        """
+        """Return the sandbox's configuration, at the scope's `config_version` or `at_least` or later. Needs no permission. Raises Forbidden once it is gone."""
         wanted = max(scope.sandbox.config_version, at_least or 0)
         if (known := self._find(scope.sandbox_id, wanted)) is not None:
             return known
@@ -353,9 +351,9 @@ class Configurations:
 
     @asynccontextmanager
     async def snapshot(self, db: Database, scope: Scope) -> AsyncIterator[tuple[Session, Configuration]]:
-        """Open a session in which all reads see one moment, with the configuration at that moment. Raises Forbidden once the sandbox is gone."""
+        """Open a session in which all reads see the sandbox at one moment, with its configuration. Raises Forbidden, Unavailable, Timeout."""
         config = await self.read(db, scope)
-        async with db.snapshot() as tx:
+        async with snapshot_of(db, scope.sandbox_id) as tx:
             version = await _version(tx, scope)
             if version != config.version:  # older or newer
                 config = await self._prepared(await _load_once(tx, scope, version, config))

@@ -302,8 +302,6 @@ async def create_export_job(
     """
     scope.require(Permission.JOBS_WRITE)
     scope.require(Permission.PROFILE_READ)
-    if db.is_distributed:
-        raise Invalid("Exports are not available on a cluster.")
     locations.check(request.location)
     await understand(config, request)
     await check_request(db, scope, config, request)

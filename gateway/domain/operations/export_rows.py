@@ -17,6 +17,7 @@ from gateway.domain.operations.export_reading import events_of
 from gateway.domain.reading.attribute_documents import with_values_of_events
 from gateway.domain.reading.event_lines import list_lines
 from gateway.domain.reading.events import WHOLE, Event, EventFilter, EventKey, list_by_key
+from gateway.domain.reading.identities import read_identities
 from gateway.domain.reading.people import LAST
 from gateway.domain.reading.subsets import subset
 from gateway.domain.rules import selectors
@@ -123,54 +124,63 @@ async def events_behind(export: Export, state: ExportState) -> AsyncGenerator[Ro
     before = UUID(int=max(after[0].int - 1, 0))  # the identity itself may have more
     while found := await export.db.rows(LIST_IDENTITIES, *export.key, before, IDENTITIES_PER_READ, size):
         before = found[-1]["xid"]
-        begins = {row["xid"]: _begin_of(export.config, row) for row in found}
+        owners = dict(map(tuple, found))
         is_cut = True
         while is_cut:
-            rows, is_cut = await _read(export, begins, after, passing, size)
+            rows, is_cut = await _read(export, owners, after, passing, size)
             if rows is not None:
                 yield rows
                 after = rows.after
                 size = max(1, min(ROWS_PER_READ, rows.count * BYTES_PER_READ // len(rows.lines)))
 
 
-def _begin_of(config: Configuration, row: Any) -> str:
-    """Return how the lines of an identity's events begin: with the columns beside those of documents."""
-    namespace = config.namespaces.get(row["namespace_id"])
-    identity = {"namespace": namespace and namespace.code, "value": row["value"]}
-    return orjson.dumps({PROFILE_ID: str(row["profile_id"]), IDENTITY: identity}).decode()[:-1] + ","
-
-
 async def _read(
-    export: Export, begins: Mapping[UUID, str], after: EventKey, passing: EventFilter, size: int
+    export: Export, owners: Mapping[UUID, UUID], after: EventKey, passing: EventFilter, size: int
 ) -> tuple[Rows | None, bool]:
-    """Read the next events of identities behind a key, and return whether the last one may have more; the others have less than `size`."""
+    """Read the next events behind a key of identities, whose owners are people, and return whether the last one may have more; the others have less
+    than `size`."""
     node = export.event_node
     if is_computed(node):
-        return await _read_computed(export, begins, after, passing, size)
-    found = await list_lines(export.db, export.scope, begins, after, size, filter_=passing, of=node)
+        return await _read_computed(export, owners, after, passing, size)
+    found = await list_lines(export.db, export.scope, list(owners), after, size, filter_=passing, of=node)
     if not found:
         return None, False
+    begins = [_begin_of(export.config, owners[each.xid], each.namespace_id, each.value) for each in found]
+    lines = b"\n".join(
+        begin + each.lines.replace(b"\n", b"\n" + begin) for begin, each in zip(begins, found, strict=True)
+    )
     end = found[-1].end
-    lines = b"\n".join(each.lines for each in found)
     last = end or (found[-1].xid, LAST, "")
     return Rows(last, found[0].xid, found[-1].xid, sum(each.rows for each in found), lines), end is not None
 
 
 async def _read_computed(
-    export: Export, begins: Mapping[UUID, str], after: EventKey, passing: EventFilter, size: int
+    export: Export, owners: Mapping[UUID, UUID], after: EventKey, passing: EventFilter, size: int
 ) -> tuple[Rows | None, bool]:
     """Read as `_read` does, of whole documents to which values are added that are computed for them."""
     place, selector = (export.db, export.scope), export.event_selector or {}
-    found = await list_by_key(*place, list(begins), after, size, filter_=passing, projection=WHOLE)
+    found = await list_by_key(*place, list(owners), after, size, filter_=passing, projection=WHOLE)
     if not found:
         return None, False
     documents = await with_values_of_events(*place, export.config, computed_in(export.event_node) or (), found)
+    begins = {
+        each.xid: _begin_of(export.config, owners[each.xid], each.namespace_id, each.value)
+        for each in await read_identities(*place, sorted({event.xid for event in found}))
+        if each
+    }
 
     def line(one: tuple[Event, Document]) -> bytes:
         event, document = one
-        return begins[event.xid].encode() + orjson.dumps(selectors.apply(selector, document))[1:]
+        return begins[event.xid] + orjson.dumps(selectors.apply(selector, document))[1:]
 
     lines = await in_time_slices(line, zip(found, documents, strict=True))
     last = found[-1]
     key = last.xid, last.dataset_id, last.event_id
     return Rows(key, found[0].xid, last.xid, len(found), b"\n".join(lines)), len(found) == size
+
+
+def _begin_of(config: Configuration, owner: UUID, namespace_id: int, value: str | None) -> bytes:
+    """Return how the lines of an identity's events begin: with the columns beside those of documents."""
+    namespace = config.namespaces.get(namespace_id)
+    identity = {"namespace": namespace and namespace.code, "value": value}
+    return orjson.dumps({PROFILE_ID: str(owner), IDENTITY: identity})[:-1] + b","

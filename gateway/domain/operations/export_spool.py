@@ -27,6 +27,7 @@ from gateway.domain.reading.search import Search, find_profiles
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work import leases
+from gateway.domain.work.instants import see_all_nodes
 from gateway.domain.work.leases import JobFails, LeasedJob
 from gateway.domain.work.locks import lock_exclusive
 from gateway.errors import TooMany, UserFault
@@ -84,8 +85,9 @@ async def take_instant(
     await empty_spool(db, scope, job)
     await _bring_up(db, scope, config, policy, request)
     async with db.at_one_moment() as still:
-        async with lock_exclusive(db, scope.sandbox_id):
+        async with lock_exclusive(db, scope.sandbox_id) as tx:
             position, at = await read_position(still, scope)
+            await see_all_nodes(tx, still)
         scope = await read_own_scope(still, scope.sandbox_id) or scope
         config = await configurations.read(still, scope)
         policy, asked = await _policy(still, scope, config, request), await understood(config, request, at)
@@ -111,13 +113,13 @@ async def estimated(
 ) -> ExportRequest:
     """Return a request with about how many bytes of people it is to read before it writes. Needs `jobs:write` and `profile:read`.
 
-    It is estimated from PEOPLE_PER_ESTIMATE people, as if everybody satisfied a condition; not for a subject, nor on a cluster. Raises Forbidden; Invalid
+    It is estimated from PEOPLE_PER_ESTIMATE people, as if everybody satisfied a condition; not for a subject. Raises Forbidden; Invalid
     and NotFound with the path of the field at fault; TooMany for more than `most` bytes without a condition; Unavailable while profiles are built.
     """
     scope.require(Permission.JOBS_WRITE)
     scope.require(Permission.PROFILE_READ)
     asked, policy = await understand(config, request), await check_request(db, scope, config, request)
-    if request.subject is not None or db.is_distributed:
+    if request.subject is not None:
         return request
     alone = replace(asked, where=None, request=replace(request, events=None))
     async with aclosing(Reading(db, scope, config, policy, alone).people(PEOPLE_PER_ESTIMATE)) as pages:

@@ -22,11 +22,8 @@ EXPIRE = query("previews.expire_reports")
 async def report_previews(
     db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, *, days: float
 ) -> None:
-    """Keep the report of today (UTC) of each policy that has none, and remove those older than `days`: a job, a policy at a time.
-
-    A cluster has none: people and their events are on different nodes.
-    """
-    while not db.is_distributed and (taken := await _take_one(db, scope, configurations)) is not None:
+    """Keep the report of today (UTC) of each policy that has none, and remove those older than `days`: a job, a policy at a time."""
+    while (taken := await _take_one(db, scope, configurations)) is not None:
         policy, counts = taken
         day, texts = counts.at.date(), [orjson.dumps(each).decode() for each in (counts.data, counts.people)]
         async with db.transaction(scope.sandbox_id) as tx:

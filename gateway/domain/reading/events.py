@@ -287,7 +287,7 @@ async def list_by_key(
     filter_: EventFilter,
     projection: Projection = WHOLE,
 ) -> list[Event]:
-    """List the next events of identities behind a key that pass a filter, in the order of keys. Not on a cluster. Needs `profile:read`; raises Forbidden."""
+    """List the next events of identities behind a key that pass a filter, in the order of keys. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     values = Values(scope.sandbox_id, list(xids), *after, size)
     chosen = _columns(projection, values, SOURCE.document)

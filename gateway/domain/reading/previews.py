@@ -21,7 +21,7 @@ from gateway.domain.config.policies import IdentityGraphType, MergePolicy
 from gateway.domain.reading.people import count_people
 from gateway.domain.rules.merge import AttributeMergeType
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.errors import BadInput, Timeout
+from gateway.errors import Timeout
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import fill, part, query
 
@@ -244,7 +244,6 @@ async def preview_profiles(
     one that keeps no profiles, Misconfigured, and Timeout where there is no report, either.
     """
     scope.require(Permission.PROFILE_READ)
-    _check_store(db)
     try:
         async with configurations.snapshot(db, scope) as (tx, config):
             policy = _kept(config, policy_id)
@@ -318,10 +317,3 @@ def _kept(config: Configuration, policy_id: UUID | None) -> MergePolicy:
     policy = config.policy(policy_id)
     policy.require_kept("A preview")
     return policy
-
-
-def _check_store(db: Database) -> None:
-    if db.is_distributed:
-        raise BadInput(
-            "A preview is not available on a cluster: events are on other nodes than the people they are of."
-        )
