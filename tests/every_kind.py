@@ -114,7 +114,7 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     JobKind.EXPORT_PROFILES: ONCE | {"changes.read_present", "configuration.read_version", "export_jobs.begin_file"},
     JobKind.EXPIRE_EXPORTS: AGAIN,
     JobKind.BACKFILL_COMPUTED_ATTRIBUTE: ONCE
-    | {"configuration.read_version", "expressions.read_instant", "appending.stamp"},
+    | {"configuration.read_version", "expressions.read_instant", "appending.stamp", "computed_partials.make_some"},
     JobKind.EXPIRE_COMPUTED_PARTIALS: AGAIN | {"configuration.read_version", "computed_partials.expire_partials"},
     JobKind.REPORT_PREVIEWS: AGAIN | {"configuration.read_version"},
     JobKind.BACKFILL_PROJECTION: ONCE | {"configuration.read_version"},
@@ -143,7 +143,7 @@ SMALL = [
     (sandbox_regrouping, "PEOPLE_PER_PIECE", 3),
     (policy_materialization, "PEOPLE_PER_PIECE", 3),
     (policy_materialization, "DELETED_PER_PIECE", 3),
-    (attribute_backfill, "XIDS_PER_LOOK", 4),
+    *((attribute_backfill, name, 4) for name in ("XIDS_AT_FIRST", "XIDS_PER_PIECE")),
     (attribute_backfill, "EVENTS_PER_PIECE", 1),
     (partial_retention, "PARTIALS_PER_PIECE", 3),
     (reading_kept_values, "PEOPLE_PER_PIECE", 2),

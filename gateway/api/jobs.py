@@ -261,7 +261,7 @@ class SystemJobNode(Node):
     metrics: JobMetrics = resolved_by(itself, "What it has done so far.")
     done: Long = plain("How many of `total` are done.")
     total: Long | None = plain(
-        "How much there is to do, counted when it began; null until then, equal to `done` once the job is completed."
+        "How much there is to do, counted when it began, or estimated while it reads the past of a computed attribute; null until then, equal to `done` once the job is completed."
     )
     progress: float | None = plain("How much of it is done, from 0 to 1; null until the total is known.")
     error: str | None = plain("Why its last attempt was put off, or why it failed; null once it gets on.")

@@ -46,12 +46,12 @@ exists (select from gateway.sandbox where sandbox_id = $1 and config_version = {
 
 -- part: of_xids
 -- The partials that events of some identities make, those within a time if one is given. What is taken for buckets of one size alone reads no
--- column that they do not need, so that many are counted by the index.
+-- column that they do not need, so that many are counted by the index. `{fence}` keeps what is taken apart; `{among}`: a condition on all of it.
 with taken as (
   select e.xid, e.dataset_id, e.event_id, e.timestamp, {columns}
     from gateway.event as e{document}
    where e.sandbox_id = $1 and e.xid = any($2::uuid[]) {within}
-  offset 0
+  {limit}
 ), made as materialized ({made})
 
 -- part: within
@@ -111,10 +111,11 @@ select $1, made.*
     on conflict (sandbox_id, xid, bucket_seconds, bucket) do update
    set first_at = excluded.first_at, last_at = excluded.last_at, numbers = excluded.numbers, items = excluded.items;
 
--- name: make_some(sandbox_id, xids, since, until) -> value
+-- name: make_some(sandbox_id, xids, since, until, most) -> row
 -- Makes the partials of some attributes from the events of these identities within a time, and leaves those of others in their rows as they are.
 -- Rows are locked once all are made, in the order of their key; those are among them in which an attribute that is no more stood at the same
--- place. Returns the snapshot of the events that were read. Walks event_timeline_idx and computed_partial_pkey.
+-- place. Returns the snapshot of the events that were read, and how many they are: of more than `most` one more is read, and nothing is made;
+-- null: any number. Walks event_timeline_idx and computed_partial_pkey.
 {of_xids}, stale as (
   select p.xid, p.bucket_seconds, p.bucket, p.first_at, p.last_at, '{}'::numeric[], '{}'::jsonb[]
     from gateway.computed_partial as p
@@ -123,12 +124,13 @@ select $1, made.*
 ), written as (
   insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, items)
   select $1, each.* from (select * from made union all select * from stale) as each
+   where ((select count(*) from taken) <= $5::bigint) is not false
    order by xid, bucket_seconds, bucket
       on conflict (sandbox_id, xid, bucket_seconds, bucket) do update
      set first_at = least(p.first_at, excluded.first_at), last_at = greatest(p.last_at, excluded.last_at),
          numbers = case p.bucket_seconds {numbers} end, items = case p.bucket_seconds {items} end
 )
-select pg_current_snapshot();
+select pg_current_snapshot() as snapshot, (select count(*) from taken) as events;
 
 -- name: empty_changed(sandbox_id, xids, snapshot) -> rows
 -- Empties, of the partials of these identities that this transaction wrote, those of identities that changed behind a snapshot, and lists these

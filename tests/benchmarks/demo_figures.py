@@ -43,13 +43,14 @@ from gateway.demo.setup import set_up
 from gateway.demo.source import Journey
 from gateway.domain.config import sandboxes
 from gateway.domain.config.computed_attributes import AttributeStatus, update_attribute
+from gateway.domain.config.datasets import count_records
 from gateway.domain.config.tenants import read_own_scope
-from gateway.domain.operations.attribute_backfill import COUNT_EVENTS
-from gateway.domain.rules.durations import EARLIEST, parse_duration
+from gateway.domain.rules.durations import parse_duration
 from gateway.domain.rules.scope import SandboxType, Scope
 from gateway.server.deployment import open_deployment
 from gateway.settings import read_settings
 from gateway.storage.database import Database
+from gateway.xdm.classes import XdmClass
 
 CALL = 1_000
 NOW = "2018-01-02T00:00:00Z"
@@ -145,7 +146,13 @@ def household(number: int) -> dict[str, Any]:
 
 async def past(world: World, data: Path, sent: Iterator[dict[str, Any]]) -> None:
     """Publish attributes of a year: beside ingestion of further purchases, and alone."""
-    count = await world.db.value(COUNT_EVENTS, world.scope.sandbox_id, EARLIEST)
+    config = await world.config()
+    kept = [
+        each.dataset_id
+        for each in config.datasets.values()
+        if config.schemas[each.schema_id].xdm_class is XdmClass.EXPERIENCE_EVENT
+    ]
+    count = sum(await count_records(world.db, world.scope, kept))
     alone = await ingested(world, sent, Clock(data), calls=15)
     async with ingesting(world, sent) as taken:
         await asyncio.sleep(1)

@@ -22,7 +22,7 @@ from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
 from gateway.domain.rules.buckets import size_of_buckets
 from gateway.domain.rules.durations import Duration
 from gateway.domain.rules.keyset import Window
-from gateway.domain.views import computed_partials as views
+from gateway.domain.views import partial_statements
 from gateway.domain.work import audit, job_lists
 from gateway.projection.predicates import Predicate, Values
 from gateway.projection.tree import (
@@ -103,13 +103,14 @@ COMPUTABLE = person_values.Computable(
     tuple(in_order(PUBLISHED, PUBLISHED)),
     KEPT,
     {"many": None, **{name: lookback for name, (_, lookback) in AGGREGATIONS.items()}},
+    (),
 )
 PARTIALS = {
     "computed_partials.fold": computed_partials.folding,
-    "computed_partials.add_events": views.adding,
-    "computed_partials.make_some": views.making,
-    "computed_partials.make_held": views.making_held,
-    "computed_partials.compare": views.comparing,
+    "computed_partials.add_events": partial_statements.adding,
+    "computed_partials.make_some": partial_statements.making,
+    "computed_partials.make_held": partial_statements.making_held,
+    "computed_partials.compare": partial_statements.comparing,
 }
 """What fills statements about partials."""
 WHERE = Predicate("(kept.document ->> 'a') = {0} and g.xids is not null", ("a",))

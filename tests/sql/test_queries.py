@@ -25,13 +25,13 @@ PARTS = {
     "reach": fill(part("search.reach"), key="profile_id", table="graph", end="$5", direction="asc"),
     "staying_tie": "true", "tied": part("erasure.tied"), "named": part("erasure.named_in_changes"), "is_over": fill(part("export_jobs.is_over"), at="(select gateway.now())"), **REMOVAL_PARTS, "made": MADE,
     "numbers": "when 0 then p.numbers", "items": "when 0 then p.items", "stored_items": "p.items",
-    "document": "", "since": "", "lock": "for update", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within="", made=MADE), "is_used": "true",
+    "document": "", "since": "", "lock": "for update", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within="", limit="offset 0", made=MADE), "is_used": "true",
     "held": "", "expired": part("event_retention.expired"), "entry": "entry_id", "covered": part("audit.covered"),
     "passing": fill(part("audit.passing"), covered=part("audit.covered"), subject=part("audit.of_subject")),
     "folded": "select $1::bigint", "is_known": fill(part("computed_partials.is_known"), version="$7"),
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 SINCE = MADE.replace("(true)", "(true) and t.timestamp >= ($5::timestamptz[])[1]")
-WITHIN = {"of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within=partial_statements.WITHIN, made=MADE)}  # fmt: skip
+WITHIN = {"of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within=partial_statements.WITHIN, limit="offset 0", made=MADE)}  # fmt: skip
 OWN = {
     "computed_partials.add_events": {"made": SINCE},
     "computed_partials.compare": {
@@ -196,7 +196,7 @@ EVERYWHERE = {
     "it goes by hundreds of keys, which lie on all nodes": {"events.list_by_key", "events.list_lines"},
     "it begins a snapshot's part on each node": {"locks.reach_nodes"},
     "it is about everybody of the sandbox": {
-        "attribute_backfill.count_events", "attribute_backfill.list_xids", "computed_partials.list_partials", "erased_identities.list_erased",
+        "attribute_backfill.list_xids", "computed_partials.list_partials", "erased_identities.list_erased",
         "erased_identities.count_erased", "event_retention.find_identities", "graph_rebuild.list_graphs", "kept_values.list_people_after",
         "kept_values.find_due", "kept_values.list_values", "kept_values.drop_values", "namespaces.list_namespaces_of_erased", "people.list_people",
         "people.list_ids", "people.count_people", "people.list_primaries", "people.count_primaries", "policies.has_records",

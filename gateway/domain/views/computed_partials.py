@@ -105,21 +105,27 @@ async def make_one(
     *,
     since: datetime,
     until: datetime,
-) -> None:
-    """Make the partials `made` of identities from their events within a time, at whose ends buckets begin, beside writers who add some.
+    most: int | None = None,
+) -> int:
+    """Make the partials `made` of identities from their events within a time, at whose ends buckets begin, beside writers who add some. Return how
+    many events these are; beyond `most`, if it is given, nothing is made, and no more than one above it is read.
 
     The transaction holds the shared lock of the facts from before its first statement on. Events are read first and rows locked then, so that
     writers do not wait for the reading: identities that others changed meanwhile, as the journal says, are read once more, with their rows locked.
     """
     asked = scope.sandbox_id, sorted(xids)
     statement, values = partial_statements.making((made,))
-    snapshot = await tx.value(statement, *asked, since, until, *values)
-    changed = [row["xid"] for row in await tx.rows(EMPTY_CHANGED, *asked, snapshot)]
+    read: Any = await tx.row(statement, *asked, since, until, most, *values)
+    events: int = read["events"]
+    if most is not None and events > most:
+        return events
+    changed = [row["xid"] for row in await tx.rows(EMPTY_CHANGED, *asked, read["snapshot"])]
     if changed:
         statement, values = partial_statements.making_held(
             tuple(each for each in partials if each.seconds == made.seconds)
         )
         await tx.execute(statement, scope.sandbox_id, changed, since, until, *values)
+    return events
 
 
 def reach(partials: Iterable[KeptPartial], at: datetime) -> tuple[list[int], list[datetime]]:

@@ -90,7 +90,8 @@ def _of_xids(
     found = taken_of(partials, len(statement.parameters))
     within, document = WITHIN if "until" in statement.parameters else "", table_of_document(found.sql)
     of_all = _made(partials, found, counts=counts)
-    return fill(OF_XIDS, columns=found.sql, document=document, within=within, made=of_all), found.values
+    limit = "limit $5::bigint + 1" if "most" in statement.parameters else "offset 0"
+    return fill(OF_XIDS, columns=found.sql, document=document, within=within, limit=limit, made=of_all), found.values
 
 
 def _of_each_size(rows: Mapping[int, Packed]) -> dict[str, str]:

@@ -102,7 +102,7 @@ async def statuses(world):
 
 async def test_writers_of_one_row_at_the_same_time_lose_nothing(world, monkeypatch):
     """Calls that add to one row, a removal that makes it anew, and a job that reads the past for another attribute."""
-    monkeypatch.setattr(attribute_backfill, "XIDS_PER_LOOK", 1)
+    monkeypatch.setattr(attribute_backfill, "XIDS_PER_PIECE", 1)
     await world.publish("spent", SUM)
     await world.publish("byPrice", KINDS["byPrice"])
     await world.publish("last", "xEvent.topN(timestamp, 20).map(commerce.order.priceTotal)")
@@ -149,9 +149,10 @@ async def test_the_past_of_one_identity_is_read_bucket_after_bucket(world, monke
     pieces = []
     monkeypatch.setattr(attribute_backfill, "make_one", noting(attribute_backfill.make_one, pieces))
     await world.backfill()
-    of_one = [(since, until) for xids, since, until in pieces if xids == [await world.xid(*ADA)]]
+    assert {read for _, (*_, most), read in pieces if most and read > most} == {7}  # one more than are made at once
+    of_one = [within for xids, within, _ in pieces if within[2] is None and xids == [await world.xid(*ADA)]]
     assert len(of_one) > 4
-    assert [since for since, _ in of_one[1:]] == [until for _, until in of_one[:-1]]
+    assert [since for since, *_ in of_one[1:]] == [until for _, until, _ in of_one[:-1]]
     assert (await values(world), await checked(world)) == ({"lately": sum(range(len(days)))}, [])
 
 
@@ -168,9 +169,9 @@ async def test_a_shorter_look_back_has_no_partials_of_times_that_it_does_not_rea
 
 
 def noting(make, pieces):
-    async def noted(tx, scope, partials, made, xids, *, since, until):
-        pieces.append((xids, since, until))
-        await make(tx, scope, partials, made, xids, since=since, until=until)
+    async def noted(*known, **within):
+        pieces.append((known[-1], tuple(within.values()), await make(*known, **within)))
+        return pieces[-1][-1]
 
     return noted
 
