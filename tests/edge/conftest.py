@@ -1,7 +1,9 @@
 """The store of an edge, empty, for one test."""
 
 from itertools import count
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from edge.hub import Hub
 
@@ -16,21 +18,44 @@ TEMPLATE = "edge_template"
 _numbers = count(1)
 
 
+def database_of(cluster, name):
+    """What a database is called that `cluster.dsn` gives the address of."""
+    return urlsplit(cluster.dsn(name)).path.removeprefix("/")
+
+
 @pytest.fixture(scope="session")
 async def edge_template(cluster):
-    """The address of a store that is copied for each test."""
-    await cluster.create_database(TEMPLATE)
+    """The address of a store that is copied for each test. An edge has one Postgres, even where its hub has a cluster."""
+    administrator = await asyncpg.connect(cluster.dsn("postgres"))
+    name = database_of(cluster, TEMPLATE)
+    await administrator.execute(f"create database {name}")
     await migrate(cluster.dsn(TEMPLATE), EDGE)
-    return cluster.dsn(TEMPLATE)
+    yield cluster.dsn(TEMPLATE)
+    await administrator.execute(f"drop database {name} with (force)")
+    await administrator.close()
 
 
 @pytest.fixture
-async def edge_dsn(cluster, administrator, edge_template):
+async def new_store(cluster, administrator, edge_template):
+    """Makes an empty store, and returns its address."""
+    made = []
+
+    async def make():
+        name = f"edge_test_{next(_numbers)}"
+        made.append(database_of(cluster, name))
+        template = database_of(cluster, TEMPLATE)
+        await administrator.execute(f"create database {made[-1]} template {template} strategy file_copy")
+        return cluster.dsn(name)
+
+    yield make
+    for name in made:
+        await administrator.execute(f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture
+async def edge_dsn(new_store):
     """The address of an empty store."""
-    name = f"edge_test_{next(_numbers)}"
-    await administrator.execute(f"create database {name} template {TEMPLATE} strategy file_copy")
-    yield cluster.dsn(name)
-    await administrator.execute(f"drop database if exists {name} with (force)")
+    return await new_store()
 
 
 @pytest.fixture

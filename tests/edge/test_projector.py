@@ -4,7 +4,6 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from itertools import count
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -29,7 +28,6 @@ from gateway.storage.migrations import migrate
 from gateway.storage.queries import EDGE, Query
 
 ANA = ("Email", "ana@example.com")
-_numbers = count(1)
 
 
 def statement(text):
@@ -40,12 +38,9 @@ HELD = statement("select sandbox_id from edge.projection union all select sandbo
 
 
 @pytest.fixture
-async def other_dsn(cluster, administrator, edge_template):
+async def other_dsn(new_store):
     """The address of the store of the edge OR2."""
-    name = f"other_edge_{next(_numbers)}"
-    await administrator.execute(f"create database {name} template edge_template strategy file_copy")
-    yield cluster.dsn(name)
-    await administrator.execute(f"drop database if exists {name} with (force)")
+    return await new_store()
 
 
 @pytest.fixture

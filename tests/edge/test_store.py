@@ -61,22 +61,22 @@ async def connection(edge_dsn):
     await connection.close()
 
 
-async def test_migrations_give_the_schema_which_has_the_tables_that_are_listed(cluster, administrator, connection):
+async def test_migrations_give_the_schema_which_has_the_tables_that_are_listed(new_store, connection):
     assert [one.name[:5] for one in migrations(EDGE)] == [f"{n:04}_" for n in range(1, len(migrations(EDGE)) + 1)]
-    await cluster.create_database("edge_migrated")
-    older = await asyncpg.connect(cluster.dsn("edge_migrated"))
+    dsn = await new_store()
+    older = await asyncpg.connect(dsn)
+    await older.execute("drop schema edge cascade")
     await older.execute((EDGE.path / "migrations" / "0001_baseline.sql").read_text("utf-8"))
     await older.execute(OF_THE_FIRST_VERSION)
-    await migrate(cluster.dsn("edge_migrated"), EDGE)
+    await migrate(dsn, EDGE)
     made = await read_catalogue(older, "edge")
     await older.close()
-    served = await Database.connect(cluster.dsn("edge_migrated"), size=1)
+    served = await Database.connect(dsn, size=1)
     assert await projections.look_up(served, 1, SHOP, None, [UUID(int=1)]) == (
         5,
         {UUID(int=1): ("{}", ["{}"], "2026-11-30T12:00:00.000Z", "etag", 0)},
     )
     await served.close()
-    await administrator.execute("drop database edge_migrated")
     assert made == await read_catalogue(connection, "edge")
     assert {row[0] for row in made["relations"] if row[1] == "r"} == TABLES
     listed = (ROOT / "sql/edge/schema/00_edge.sql").read_text("utf-8").partition("create schema")[0]

@@ -9,6 +9,7 @@ import pickle
 import random
 import sys
 from base64 import b64decode, b64encode
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -39,14 +40,18 @@ WRITERS, CALLS, PEOPLE = 15, 12, 12
 
 BY_PERSON = Query(
     "test.people",
-    """select g.profile_id, g.xids, p.document::text,
-              array(select e.event_id from gateway.event e
-                     where e.sandbox_id = $1 and e.xid = any(g.xids) order by e.event_id) as events
+    """select g.profile_id, g.xids, p.document::text
          from gateway.graph g
-         left join gateway.merge_policy m on m.sandbox_id = $1 and m.is_default
-         left join gateway.profile p on p.sandbox_id = $1 and p.policy_id = m.policy_id and p.profile_id = g.profile_id
+         left join gateway.profile p
+           on p.sandbox_id = $1 and p.policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.is_default)
+          and p.profile_id = g.profile_id
         where g.sandbox_id = $1 and ($2::uuid[] is null or g.profile_id = any($2))""",
     ("sandbox_id", "profile_ids"), (), "rows", "What is kept of people: of these, or of all.",
+)  # fmt: skip
+EVENTS = Query(
+    "test.events",
+    "select e.xid, e.event_id from gateway.event e where e.sandbox_id = $1 and e.xid = any($2::uuid[]) order by e.event_id",
+    ("sandbox_id", "xids"), (), "rows", "The events of these identities, which are on other nodes of a cluster than the people.",
 )  # fmt: skip
 BY_IDENTITY = Query(
     "test.identities",
@@ -78,9 +83,18 @@ class Copy:
         """What the facts are now."""
         alone = self.policy.settings.identity_graph is IdentityGraphType.NONE
         given = None if ids is None else list(ids)
-        rows = await self.world.db.rows(BY_IDENTITY if alone else BY_PERSON, self.world.scope.sandbox_id, given)
-        found = {row[0]: tuple(map(repr, row[1:])) for row in rows}
-        return {key: value for key, value in found.items() if not alone or value != ("[]", "[]")}
+        db, sandbox_id = self.world.db, self.world.scope.sandbox_id
+        if alone:
+            found = {row[0]: tuple(map(repr, row[1:])) for row in await db.rows(BY_IDENTITY, sandbox_id, given)}
+            return {key: value for key, value in found.items() if value != ("[]", "[]")}
+        people = await db.rows(BY_PERSON, sandbox_id, given)
+        events = defaultdict(list)
+        for xid, event_id in await db.rows(EVENTS, sandbox_id, [xid for row in people for xid in row["xids"]]):
+            events[xid].append(event_id)
+        return {
+            row[0]: (*map(repr, row[1:]), repr(sorted(name for xid in row["xids"] for name in events[xid])))
+            for row in people
+        }
 
     async def advance(self) -> bool:
         """Take a page of changes over, and return whether there are more."""

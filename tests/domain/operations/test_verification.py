@@ -11,7 +11,7 @@ ANA, PHONE = ("Email", "ana@example.com"), ("Phone", "+1")
 
 BREAKAGES = {
     "identity": "update gateway.identity set profile_id = null",
-    "graph": "update gateway.graph set xids = xids[1:1]",
+    "graph": "update gateway.graph set xids = array[xids[1]]",
     "fragment": "update gateway.fragment set ingested_at = ingested_at - interval '1 day'",
     "profile": """update gateway.profile set document = '{"person": {}}'""",
     "tie": "update gateway.tie set is_retracted = not is_retracted",
