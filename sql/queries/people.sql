@@ -55,12 +55,12 @@ coalesce(p.modified_at, (select max(e.ingested_at) from gateway.event e where e.
 exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
 
 -- part: is_told
--- Whether this is so, the configuration is the one that values are computed by, and JSON can tell those of a person.
-{is_current} and {is_known} and coalesce(checked.is_told, true)
+-- Whether JSON can tell the values of a person; NULL unless this is so, and the configuration is the one that values are computed by.
+case when {is_current} and {is_known} then coalesce(checked.is_told, true) end
 
--- part: are_told
--- Whether this is so for all people of a statement.
-{is_current} and {is_known} and bool_and(coalesce(checked.is_told, true))
+-- part: text_if_told
+-- The JSON text of a person, or a character that is none where JSON cannot tell a value of theirs.
+case when checked.is_told is not false then {text} else E'\x02' end
 
 -- part: keys
 -- Where each of these xids leads, unknown ones included. `{arrays}` and `{names}` are values of conditions that differ among them.

@@ -8,6 +8,7 @@ from reference import reference
 from world import event, record
 
 from gateway.domain.config.computed_attributes import AttributeStatus, update_attribute
+from gateway.domain.reading import profiles
 from gateway.domain.rules.durations import parse_duration
 from gateway.pql import ranges
 from gateway.xdm.classes import XdmClass
@@ -225,6 +226,38 @@ async def test_the_statement_that_reads_people_computes_expressions_and_what_has
         "namespaces": 1,
         "visits": 0,
     }
+
+
+async def test_a_person_with_a_value_that_no_statement_tells_is_read_apart_from_the_others_of_a_page(
+    clients, monkeypatch
+):
+    client, world = clients[0], clients[0].world
+    huge = {"order": {"priceTotal": 1e308}}
+    await world.events(*(event(f"h{n}", f"2026-01-0{n}T00:00:00Z", BOB, commerce=huge) for n in (1, 2)))
+    nobody = [{"key": {"namespace": "Email", "value": value}} for value in ("", "nobody@example.com")]
+    text = """query ($who: [IdentityInput!]!) { profiles(identities: $who) { status profile { profileId
+        entity { _own { ComputedAttributes { visits spent } } } computedAttributes(names: ["spent"]) { value isComplete } } } }"""
+    data = await told(clients, text, who=[*WHO["who"], *nobody])
+    read, whole = profiles.read_profiles, []
+
+    async def noted(*asked):
+        whole.append(asked[-1])
+        return await read(*asked)
+
+    monkeypatch.setattr(profiles, "read_profiles", noted)
+    assert (await told(clients[:1] * 2, text, who=[*WHO["who"], *nobody])) == data
+    assert whole == 2 * [[await world.xid(*BOB)]]
+    ada, bob, *none = data["profiles"]
+    of_attributes = [
+        each["profile"]["entity"][f"_{world.scope.organization.code}"]["ComputedAttributes"] for each in (ada, bob)
+    ]
+    assert of_attributes == [{"visits": 3, "spent": 9.5}, {"visits": 2, "spent": None}]
+    assert [each["profile"]["computedAttributes"][0]["isComplete"] for each in (ada, bob)] == [True, False]
+    assert [(each["status"], each["profile"]) for each in none] == [("INVALID", None), ("NOT_FOUND", None)]
+    one = 'query ($who: IdentityInput!) { profile(identity: $who) { computedAttributes(names: ["spent"]) { value isComplete } } }'
+    alike = await asyncio.gather(*(client.data(one, who=each) for each in WHO["who"]))
+    assert [each["profile"]["computedAttributes"][0]["value"] for each in alike] == [9.5, None]
+    assert whole[2:] == [[await world.xid(*BOB)]]
 
 
 async def test_an_expression_out_of_range_is_an_error_of_who_reads_it_and_of_no_other(client, monkeypatch):

@@ -133,7 +133,7 @@ class Completion:
         finished = [self._whole(run, value, places, index) for index, value in enumerate(values)]
         if numbers:
             some = [values[number] for number in numbers]
-            _fill(finished, numbers, await self.complete(run, some, places_of_subset(places, numbers)))
+            fill_in(finished, numbers, await self.complete(run, some, places_of_subset(places, numbers)))
         return self._absorbed(run, finished, places)
 
     async def complete(self, run: Run, values: list[Any], places: Places) -> list[Any]:  # noqa: ARG002
@@ -296,7 +296,7 @@ class Abstract(Completion):
         )
         finished: list[Any] = [None] * len(values)
         for numbers, column in zip(groups.values(), columns, strict=True):
-            _fill(finished, numbers, column)
+            fill_in(finished, numbers, column)
         return finished
 
 
@@ -380,7 +380,8 @@ class Selection:
         return found
 
 
-def _fill(finished: list[Any], numbers: Sequence[int], rows: Sequence[Any]) -> None:
+def fill_in(finished: list[Any], numbers: Sequence[int], rows: Sequence[Any]) -> None:
+    """Put rows in the places of these numbers."""
     for number, row in zip(numbers, rows, strict=True):
         finished[number] = row
 

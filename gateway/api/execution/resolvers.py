@@ -11,7 +11,7 @@ import orjson
 
 from gateway.api.attribute_documents import documents_with
 from gateway.api.context import CompiledInfo
-from gateway.api.execution.columns import Resolver, Run, parts_of
+from gateway.api.execution.columns import Resolver, Run, fill_in, parts_of
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.lookahead import Lookahead
 from gateway.api.finished import Finished
@@ -64,10 +64,14 @@ class Part(Resolver):
     async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:
         """Return the part of each parent."""
         read = list(map(parts_of, parents))
+        texts = [parts and parts[self._place] for parts in read]
+        values = [None if text is None else Finished(text) for text in texts]
         if None in read:
-            return await self._otherwise.values(run, parents, fail)
-        texts = [parts[self._place] for parts in read]
-        return [None if text is None else Finished(text) for text in texts]
+            whole = [number for number, parts in enumerate(read) if parts is None]
+            some = [parents[number] for number in whole]
+            found = await self._otherwise.values(run, some, lambda error, number: fail(error, whole[number]))
+            fill_in(values, whole, found)
+        return values
 
 
 class Evaluated(Resolver):

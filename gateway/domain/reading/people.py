@@ -51,6 +51,8 @@ TRIES = 3
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these
 
 _BETWEEN: Final = "\x01"  # as in people.read_texts
+UNTOLD: Final = "\x02"
+"""In place of the text of a person: JSON has no room for one of the values in it, or something was left out of what that is folded of."""
 _Read = TypeVar("_Read")
 _UNREAD: Any = object()
 """Stands for what was not read; whatever looks into it fails."""
@@ -145,15 +147,15 @@ async def project_people(
 ) -> list[Found] | None:
     """Read as much of each xid's person as is projected; the values of attributes in it are computed in the statement. Not on a cluster.
 
-    None if the policy or the configuration has another version by now, or a value cannot be given so: JSON has no room for it, something was left
-    out of what it is folded of, or it is out of range. Needs `profile:read`. Raises Forbidden.
+    None if the policy or the configuration has another version by now, or a value is out of range. A person has no parts where a value cannot be given
+    so: JSON has no room for it, or something was left out of what it is folded of. Needs `profile:read`. Raises Forbidden.
     """
     scope.require(Permission.PROFILE_READ)
     if not xids:
         return []
     made = STATEMENTS.of(way.projection, READ, "", (), way.computed)
     rows = await _computed(made.rows(db, scope.sandbox_id, *way.policy, xids), scope, way, len(xids))
-    return None if rows is None else _found(rows, way.projection)
+    return None if rows is None else _found(rows, way)
 
 
 async def project_texts(
@@ -162,7 +164,8 @@ async def project_texts(
     xids: Sequence[UUID],
     way: Way,
 ) -> list[str | None] | None:
-    """Read of each xid the one JSON text that is projected, None where it is missing; or None, as `project_people` does.
+    """Read of each xid the one JSON text that is projected, None where it is missing, UNTOLD where a value cannot be given so; or None if the policy
+    or the configuration has another version by now, or a value is out of range.
 
     Not on a cluster. Needs `profile:read`. Raises Forbidden.
     """
@@ -280,14 +283,15 @@ async def _texts(made: Made, db: Reader, scope: Scope, way: Way, xids: Sequence[
     return [text or None for text in row["texts"].split(_BETWEEN)] if row and row["is_current"] else None
 
 
-def _found(rows: Sequence[Any], projection: Projection) -> list[Found] | None:
-    if projection is not WHOLE and not _is_current(rows):
+def _found(rows: Sequence[Any], way: Way) -> list[Found] | None:
+    if way.projection is not WHOLE and not all(row[0] is not None if way.computed else row[0] for row in rows):
         return None
     found = []
     for row in rows:
-        _, xid, namespace_id, value, profile_id = row[:5]
+        is_told, xid, namespace_id, value, profile_id = row[:5]
         identity = None if namespace_id is None else Identity(xid, namespace_id, value, profile_id)
-        found.append(Found(identity, *_read_row(row, projection, 4)))
+        person, parts = _read_row(row, way.projection, 4)
+        found.append(Found(identity, person, parts if is_told else None))
     return found
 
 

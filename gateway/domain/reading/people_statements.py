@@ -37,7 +37,7 @@ WHOLE: Final = Projection((), frozenset({PERSON, DOCUMENT}))
 """Everything of people."""
 
 _KEYS, _IS_CURRENT = part("people.keys"), part("people.is_current")
-_IS_TOLD, _ARE_TOLD = part("people.is_told"), part("people.are_told")
+_IS_TOLD, _TEXT_IF_TOLD = part("people.is_told"), part("people.text_if_told")
 _JOINED: Final = {
     "graph": (re.compile(r"\bg\."), part("people.graph")),
     "profile": (re.compile(r"\b(p|kept)\."), part("people.profile")),
@@ -104,7 +104,10 @@ def statement_of(
     is_current = _IS_CURRENT if joined["profile"] else "true"
     if computed is not None:
         is_known = fill(IS_KNOWN, version=values.bind(computed.version))
-        is_current = fill(_ARE_TOLD if query is READ_TEXTS else _IS_TOLD, is_current=is_current, is_known=is_known)
+        if query is READ_TEXTS:
+            is_current, texts = f"{is_current} and {is_known}", [fill(_TEXT_IF_TOLD, text=text) for text in texts]
+        else:
+            is_current = fill(_IS_TOLD, is_current=is_current, is_known=is_known)
     own = "person.profile_id" if query is LIST else _IDENTITY_COLUMNS
     gaps = {
         "columns": ", ".join([is_current, own, *raw, *texts]),

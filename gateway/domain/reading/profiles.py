@@ -19,7 +19,7 @@ from gateway.domain.config.policies import IdentityGraphType, MergePolicy, Polic
 from gateway.domain.reading import people
 from gateway.domain.reading.events import read_lists
 from gateway.domain.reading.identities import Identity
-from gateway.domain.reading.people import Person, Texts, Wanted
+from gateway.domain.reading.people import UNTOLD, Person, Texts, Wanted
 from gateway.domain.reading.people_statements import NO_POLICY, ORIGIN, WHOLE, PolicyVersion, Way
 from gateway.domain.reading.person_values import computable
 from gateway.domain.rules.keyset import Page, Window
@@ -186,14 +186,19 @@ async def project_profiles(
     """Read as much of the profile that each xid leads to as is projected, the events in it included. Needs `profile:read`.
 
     One statement, if the policy keeps profiles by the identity graph and the store is no cluster; else whole profiles come without parts, if
-    a part can only be read by SQL. Raises Forbidden, Unavailable.
+    a part can only be read by SQL. Profiles with a computed value that the statement cannot give come whole, too. Raises Forbidden, Unavailable.
     """
     if projection is WHOLE:
         return await read_profiles(db, scope, config, policy, xids)
     if way := _way_kept(db, config, policy, projection):
         found = await people.project_people(db, scope, xids, way)
         if found is not None:
-            return [_projected(policy, *each) for each in zip(xids, found, strict=True)]
+            lacking = [xid for xid, each in zip(xids, found, strict=True) if each.parts is None]
+            whole = iter(await read_profiles(db, scope, config, policy, lacking) if lacking else ())
+            return [
+                next(whole) if each.parts is None else _projected(policy, xid, each)
+                for xid, each in zip(xids, found, strict=True)
+            ]
     results = await read_profiles(db, scope, config, policy, xids)
     if projection.is_in_store:
         return results
@@ -210,11 +215,15 @@ async def project_texts(
     projection: Projection,
 ) -> Sequence[str | ProfileResult | None]:
     """Read the one JSON text that is projected of each xid's profile or result, None where it is missing; or whole profiles, as
-    `project_profiles` does."""
+    `project_profiles` does, where there is no such text."""
     if way := _way_kept(db, config, policy, projection):
         texts = await people.project_texts(db, scope, xids, way)
-        if texts is not None:
+        if texts is not None and UNTOLD not in texts:
             return texts
+        if texts is not None:  # the others are read already
+            untold = [xid for xid, text in zip(xids, texts, strict=True) if text == UNTOLD]
+            whole = iter(await read_profiles(db, scope, config, policy, untold))
+            return [next(whole) if text == UNTOLD else text for text in texts]
     results = await project_profiles(db, scope, config, policy, xids, projection=projection)
     return [each if each.parts is None else each.parts[0] for each in results]
 
@@ -231,7 +240,8 @@ async def project_texts_alike(
     None where `project_texts` has to read them one projection at a time. Needs `profile:read`. Raises Forbidden.
     """
     way = _way_kept(db, config, policy, asked[0][1])
-    return way and await people.project_texts_alike(db, scope, asked, way)
+    texts = way and await people.project_texts_alike(db, scope, asked, way)
+    return None if texts is None or UNTOLD in texts else texts
 
 
 async def search_profiles(
