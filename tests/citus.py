@@ -7,6 +7,10 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import asyncpg
+import pytest
+
+CLUSTER_URL = os.environ.get("GATEWAY_TEST_DATABASE_URL")
+needs_cluster = pytest.mark.skipif(not CLUSTER_URL, reason="GATEWAY_TEST_DATABASE_URL names no Citus cluster")
 
 PREPARED = "select sum(result::int) from run_command_on_workers('select count(*) from pg_prepared_xacts where database = current_database()')"
 CLOSE = "select count(pg_terminate_backend(pid, 1000)) from pg_stat_activity where datname = $1"
@@ -90,7 +94,8 @@ class CitusCluster:
 class WorkerLine:
     """The line between a database's coordinator and one of its workers, which can be interrupted before a command goes through.
 
-    `held` is set once a command waits that contains the text given to `hold`; `release` lets it through, `cut` ends every connection.
+    `held` is set once a command waits that contains the text given to `hold`; `release` lets it through, `cut` ends every connection. From `leave` on
+    the worker is away for the coordinator, until it has `come_back`.
     """
 
     def __init__(self, coordinator: asyncpg.Connection) -> None:
@@ -104,8 +109,8 @@ class WorkerLine:
         find = "select nodeid, nodename, nodeport from pg_dist_node where groupid > 0 order by groupid limit 1"
         self._node, *self._worker = await self._coordinator.fetchrow(find)
         self._server = await asyncio.start_server(self._joined, "localhost", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        await self._coordinator.execute("select citus_update_node($1, 'localhost', $2)", self._node, port)
+        self._port = self._server.sockets[0].getsockname()[1]
+        await self._coordinator.execute("select citus_update_node($1, 'localhost', $2)", self._node, self._port)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -132,6 +137,15 @@ class WorkerLine:
             writer.transport.abort()
         self._writers.clear()
         self._may_go.set()
+
+    def leave(self) -> None:
+        """End every connection, and let no new one be made."""
+        self._server.close()
+        self.cut()
+
+    async def come_back(self) -> None:
+        """Take connections again."""
+        self._server = await asyncio.start_server(self._joined, "localhost", self._port)
 
     async def recover(self) -> None:
         """Bring every prepared transaction to the end that the coordinator knows of."""

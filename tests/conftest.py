@@ -25,7 +25,7 @@ import asyncpg
 import pytest
 import structlog
 import uvloop
-from citus import CitusCluster
+from citus import CLUSTER_URL, CitusCluster
 from crashes import BESIDE
 from data_directories import initialize
 from distribution import Distribution, in_order
@@ -61,8 +61,6 @@ UNSAFE_AND_FAST = {
 }
 SMALL_DEMO = [sys.executable, str(Path(__file__).with_name("small_demo.py"))]
 TEMPLATE, FURNISHED = "gateway_template", "gateway_furnished"
-
-CLUSTER_URL = os.environ.get("GATEWAY_TEST_DATABASE_URL")
 
 _numbers = count(1)
 

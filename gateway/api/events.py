@@ -63,7 +63,7 @@ from gateway.domain.reading.events import (
     check_path,
     condition,
 )
-from gateway.errors import BadInput
+from gateway.errors import BadInput, Unavailable
 from gateway.projection.tree import Format, Packed, Rows, is_in_store
 from gateway.xdm.classes import XdmClass
 
@@ -215,18 +215,22 @@ FilterArgument = Annotated[
     ),
 ]
 
-Events: TypeAlias = Slice[Event] | Finished
+Events: TypeAlias = Slice[Event] | Finished | Unavailable
 
 
 async def events_of_each(people: Iterable[Xids], info: Info, asked: EventRequest) -> list[Events]:
-    """Read one page of events for each person, a person being its xids. Raises Forbidden, BadCursor."""
+    """Read one page of events for each person, a person being its xids; an error in place of those that cannot be read now. Raises Forbidden, BadCursor."""
     loaders, members = info.context.loaders, tuple(people)
     page = page_of(info, _rows(asked))
     if page is not None and not (info.context.db.is_distributed and is_in_store(page)):
-        return list(map(Finished, await loaders.event_lists_by_people.load((page, members))))
+        texts = await loaders.event_lists_by_people.load((page, members))
+        return [each if isinstance(each, Unavailable) else Finished(each) for each in texts]
     pages = await loaders.events_by_people.load(((asked, projection_of(info, WHOLE)), members))
     counts = [partial(_count, loaders, asked.filter, xids) for xids in members]
-    return list(map(_listing(asked.order).paged, pages, counts))
+    paged = _listing(asked.order).paged
+    return [
+        each if isinstance(each, Unavailable) else paged(each, count) for each, count in zip(pages, counts, strict=True)
+    ]
 
 
 def _rows(asked: EventRequest) -> Rows:

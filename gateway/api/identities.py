@@ -39,7 +39,7 @@ from gateway.domain.reading.identity_graphs import Link, Members
 from gateway.domain.reading.people_statements import PERSON, WHOLE
 from gateway.domain.reading.profiles import InvalidKey, Profile, ProfileResult
 from gateway.domain.rules.graphs import LinkRefusal
-from gateway.errors import BadInput, Invalid, LimitExceeded, Vanished
+from gateway.errors import BadInput, Invalid, LimitExceeded, Unavailable, Vanished
 from gateway.projection.tree import Column, Format
 
 described(
@@ -57,8 +57,8 @@ MAX_KEYS = 1_000
 
 _XID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-ShownProfile: TypeAlias = Profile | Finished
-"""A profile, or its JSON text where Postgres writes all that is selected of it."""
+ShownProfile: TypeAlias = Profile | Finished | Unavailable
+"""A profile, or its JSON text where Postgres writes all that is selected of it; or the error that stands in its place where it cannot be read now."""
 
 ProfileField = later("gateway.api.profiles", "ProfileType") | None
 
@@ -192,7 +192,8 @@ async def profiles_under(policy: MergePolicy, xids: Iterable[UUID], info: Info) 
     asked = policy.policy_id, projection_of(info, WHOLE)
     found = await info.context.loaders.profiles_by_xids.load((asked, tuple(xids)))
     return [
-        read.profile if isinstance(read, ProfileResult) else None if read is None else Finished(read) for read in found
+        read.error or read.profile if isinstance(read, ProfileResult) else None if read is None else Finished(read)
+        for read in found
     ]
 
 

@@ -3,11 +3,11 @@
 A `Loaders` lives as long as what it has read may be taken for current: one query, or one field of a mutation.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import islice
 from operator import attrgetter
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
 
 import orjson
@@ -28,6 +28,7 @@ from gateway.domain.reading import events, identities, identity_graphs, profiles
 from gateway.domain.reading.events import Event, EventFilter, EventRequest
 from gateway.domain.reading.identities import Identity, Sighting
 from gateway.domain.reading.identity_graphs import IdentityGraph, Members
+from gateway.domain.reading.present import apart, owners_of_people, read_present, unavailable
 from gateway.domain.reading.profiles import Origin, Profile, ProfileResult
 from gateway.domain.reading.record_versions import Input, RecordVersion, VersionKey
 from gateway.domain.reading.statements import kinds_of
@@ -36,10 +37,13 @@ from gateway.domain.rules.merge import Fragment
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import job_lists
 from gateway.domain.work.jobs import Job
+from gateway.errors import Unavailable
 from gateway.projection.evaluate import evaluate
 from gateway.projection.tree import Page as PageNode
 from gateway.projection.tree import Projection
 from gateway.storage.database import Database
+
+V = TypeVar("V")
 
 Xids: TypeAlias = tuple[UUID, ...]
 """The members of one person."""
@@ -83,18 +87,23 @@ class CoalescedLoaders:
         return Shared(self.read_profiles, people_at_once, Alike(_kind_of_profiles, self.read_profiles_alike))
 
     @cached_property
-    def events_by_people(self) -> Shared[EventQuery, Xids, Page[Event]]:
+    def events_by_people(self) -> Shared[EventQuery, Xids, Page[Event] | Unavailable]:
         return Shared(self.read_events, lambda asked: _pages_at_once(asked[0].window.size))
 
     @cached_property
-    def event_lists_by_people(self) -> Shared[PageNode, Xids, str]:
+    def event_lists_by_people(self) -> Shared[PageNode, Xids, str | Unavailable]:
         return Shared(self.read_event_lists, lambda page: _pages_at_once(page.rows.size))
 
     async def read_profiles(self, asked: ProfileQuery, xids: Sequence[UUID]) -> Sequence[ProfileResult | str | None]:
-        """Read what is asked for of the profile of each xid."""
+        """Read what is asked for of the profile of each xid; a result without a profile for people on a node of a cluster that is away."""
         policy, projection = self.config.policy(asked[0]), asked[1]
-        read = profiles.project_texts if projection.is_text else profiles.project_profiles
-        return await read(self._db, self.scope, self.config, policy, xids, projection=projection)
+        project = profiles.project_texts if projection.is_text else profiles.project_profiles
+        place = self._db, self.scope, self.config
+
+        async def read(some: Sequence[UUID]) -> Sequence[ProfileResult | str | None]:
+            return await project(*place, policy, some, projection=projection)
+
+        return await read_present(self._db, xids, read=read, owners=owners_of_people(*place), stand_in=unavailable)
 
     async def read_profiles_alike(
         self, groups: Sequence[tuple[ProfileQuery, Sequence[UUID]]]
@@ -106,14 +115,22 @@ class CoalescedLoaders:
         rest = iter(texts or ())
         return None if texts is None else [list(islice(rest, len(xids))) for _, xids in groups]
 
-    async def read_events(self, asked: EventQuery, people: Sequence[Xids]) -> list[Page[Event]]:
+    async def read_events(self, asked: EventQuery, people: Sequence[Xids]) -> Sequence[Page[Event] | Unavailable]:
         """Read the page that is asked for of each person's events."""
-        return await events.list_events(self._db, self.scope, people, *asked)
 
-    async def read_event_lists(self, page: PageNode, people: Sequence[Xids]) -> list[str]:
+        async def read(some: Sequence[Xids]) -> list[Page[Event]]:
+            return await events.list_events(self._db, self.scope, some, *asked)
+
+        return await apart(self._db, read, _members)(people)
+
+    async def read_event_lists(self, page: PageNode, people: Sequence[Xids]) -> Sequence[str | Unavailable]:
         """Read a page of each person's events as JSON."""
-        lists = await events.read_lists(self._db, self.scope, people, [page])
-        return [orjson.dumps(evaluate(page, None, each)).decode() for each in lists]
+
+        async def read(some: Sequence[Xids]) -> list[str]:
+            lists = await events.read_lists(self._db, self.scope, some, [page])
+            return [orjson.dumps(evaluate(page, None, each)).decode() for each in lists]
+
+        return await apart(self._db, read, _members)(people)
 
 
 class Loaders:
@@ -202,15 +219,15 @@ class Loaders:
 
     @cached_property
     def identity_by_xid(self) -> Loader[UUID, Identity | None]:
-        return Loader(partial(identities.read_identities, self._db, self._scope))
+        return Loader(apart(self._db, partial(identities.read_identities, self._db, self._scope), _alone))
 
     @cached_property
     def primary_by_xid(self) -> Loader[UUID, bool]:
-        return Loader(partial(identities.read_primaries, self._db, self._scope))
+        return Loader(apart(self._db, partial(identities.read_primaries, self._db, self._scope), _alone))
 
     @cached_property
     def sighting_by_xid(self) -> Loader[UUID, Sighting | None]:
-        return Loader(partial(identities.read_sightings, self._db, self._scope))
+        return Loader(apart(self._db, partial(identities.read_sightings, self._db, self._scope), _alone))
 
     @cached_property
     def members_by_xid(self) -> Loader[UUID, Members | None]:
@@ -219,35 +236,40 @@ class Loaders:
     @cached_property
     def graph_by_members(self) -> Loader[Members, IdentityGraph]:
         """By the members of each person."""
-        read, budget = partial(identity_graphs.read_graphs, self._db, self._scope, self._config), self.budget
-        return Loader(lambda members: budget.read(members, read, _size_of_graph))
+        read = apart(
+            self._db, partial(identity_graphs.read_graphs, self._db, self._scope, self._config), attrgetter("xids")
+        )
+        budget = self.budget
+        return Loader(lambda members: budget.read(members, read, _unless_away(_size_of_graph)))
 
     # -------------------------------------------------------------------------------------------- profiles and events
 
     @cached_property
     def origin_by_profile(self) -> Loader[Profile, Origin]:
-        return Loader(partial(profiles.read_origins, self._db, self._scope))
+        return Loader(apart(self._db, partial(profiles.read_origins, self._db, self._scope), attrgetter("person.xids")))
 
     @cached_property
     def fragments_by_members(self) -> Loader[tuple[UUID, ...], list[Fragment]]:
         """By the members of each person."""
-        read, budget = partial(profiles.read_fragments, self._db, self._scope), self.budget
-        return Loader(lambda members: budget.read(members, read, _size_of_fragments, FRAGMENTS_AT_ONCE))
+        read = apart(self._db, partial(profiles.read_fragments, self._db, self._scope), _members)
+        budget = self.budget
+        return Loader(lambda members: budget.read(members, read, _unless_away(_size_of_fragments), FRAGMENTS_AT_ONCE))
 
     @cached_property
     def record_versions_by_people(self) -> Loader[tuple[Window, Xids], Page[RecordVersion]]:
         """By the page that is asked for, and the members of each person."""
-        read, budget = partial(_list_versions, self._db, self._scope), self.budget
+        db, read, budget = self._db, partial(_list_versions, self._db, self._scope), self.budget
 
-        async def read_pieces(window: Window, people: Sequence[Xids]) -> list[Page[RecordVersion]]:
+        async def read_pieces(window: Window, people: Sequence[Xids]) -> list[Page[RecordVersion] | Unavailable]:
             piece = max(1, VERSIONS_AT_ONCE // max(1, window.size))
-            return await budget.read(people, partial(read, window), _size_of_versions, piece)
+            reading = apart(db, partial(read, window), _members)
+            return await budget.read(people, reading, _unless_away(_size_of_versions), piece)
 
         return Loader(grouped(read_pieces))
 
     @cached_property
     def record_version_count_by_people(self) -> Loader[Xids, int]:
-        return Loader(partial(record_versions.count_record_versions, self._db, self._scope))
+        return Loader(apart(self._db, partial(record_versions.count_record_versions, self._db, self._scope), _members))
 
     @cached_property
     def input_by_version(self) -> Loader[VersionKey, Input | None]:
@@ -256,18 +278,29 @@ class Loaders:
         return Loader(lambda keys: budget.read(keys, read, _size_of_input, INPUTS_AT_ONCE))
 
     @cached_property
-    def events_by_people(self) -> Kept[EventQuery, Xids, Page[Event]]:
+    def events_by_people(self) -> Kept[EventQuery, Xids, Page[Event] | Unavailable]:
         """By what is asked for, and the members of each person."""
-        return Kept(self._shared.events_by_people, self.budget, _size_of_page)
+        return Kept(self._shared.events_by_people, self.budget, _unless_away(_size_of_page))
 
     @cached_property
-    def event_lists_by_people(self) -> Kept[PageNode, Xids, str]:
+    def event_lists_by_people(self) -> Kept[PageNode, Xids, str | Unavailable]:
         """Whole connections as JSON, by the page and the members of each person."""
-        return Kept(self._shared.event_lists_by_people, self.budget, len)
+        return Kept(self._shared.event_lists_by_people, self.budget, _unless_away(len))
 
     @cached_property
     def event_count_by_members(self) -> Loader[tuple[EventFilter, Xids], int]:
         return Loader(grouped(partial(_count_events, self._db, self._scope)))
+
+
+# ------------------------------------------------------------------------------------------------ whose rows are read for a key
+
+
+def _alone(xid: UUID) -> Xids:
+    return (xid,)
+
+
+def _members(xids: Xids) -> Xids:
+    return xids
 
 
 # ------------------------------------------------------------------------------------------------ sizes
@@ -279,6 +312,11 @@ def size_of_profile(read: ProfileResult | Profile | str | None) -> int:
         return len(read or "")
     profile = read.profile if isinstance(read, ProfileResult) else read
     return sum(map(_size_of_part, read.parts)) if read.parts is not None else profile.size if profile else 0
+
+
+def _unless_away(size: Callable[[V], int]) -> Callable[[V | Unavailable], int]:
+    """Return the function that gives the size of a value, and none of an error in its place."""
+    return lambda value: 0 if isinstance(value, Unavailable) else size(value)
 
 
 def _size_of_part(part: str | None) -> int:
@@ -330,5 +368,10 @@ async def _list_versions(
     return await record_versions.list_record_versions(db, scope, people, window)
 
 
-async def _count_events(db: Database, scope: Scope, passing: EventFilter, people: Sequence[Xids]) -> list[int]:
-    return await events.count_events(db, scope, people, passing)
+async def _count_events(
+    db: Database, scope: Scope, passing: EventFilter, people: Sequence[Xids]
+) -> Sequence[int | Unavailable]:
+    async def read(some: Sequence[Xids]) -> list[int]:
+        return await events.count_events(db, scope, some, passing)
+
+    return await apart(db, read, _members)(people)

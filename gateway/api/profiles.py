@@ -83,6 +83,7 @@ described(
     NOT_FOUND="Nothing is known of the identity, or no person has data under this policy.",
     INVALID="No such identity can exist: the sandbox lacks the namespace, the namespace has no such value, the value names nobody, or the xid is none. `message` says which.",
     ERASED="The person was deleted for good; only the xid is remembered.",
+    UNAVAILABLE="The server that keeps something of the person does not answer, while those of others do; try again. Only where people are spread over several servers.",
 )
 
 
@@ -319,15 +320,14 @@ class Requested(NamedTuple):
     @property
     def requested(self) -> IdentityRef:
         """The identity as the caller wrote it; for an erased person the xid alone."""
-        xid = None if isinstance(self.found, InvalidKey) else self.found.xid
         if self.given.key and self.found.status is not ProfileStatus.ERASED:
-            return IdentityRef(xid, self.given.key.namespace, self.given.key.value)
-        return IdentityRef(xid)
+            return IdentityRef(self.found.xid, self.given.key.namespace, self.given.key.value)
+        return IdentityRef(self.found.xid)
 
     @property
     def message(self) -> str | None:
-        """Why the identity is impossible, None for the others."""
-        return self.found.message if isinstance(self.found, InvalidKey) else None
+        """Why the identity is impossible, or its person cannot be read now; None for the others."""
+        return self.found.message
 
     @property
     def parts(self) -> Sequence[str | None] | None:
@@ -355,7 +355,8 @@ class ProfileResultType:
     identity: IdentityNode | None = plain("The identity; null where it is unknown or erased.", raw=frozenset())
     status: ProfileStatus = plain("Whether there is a profile, and if not, why.", Format.TEXT)
     message: str | None = plain(
-        "What is wrong with the identity and how to mend it; null unless the status is INVALID.", raw=frozenset()
+        "What is wrong with the identity and how to mend it, or why it cannot be read now; null unless the status is INVALID or UNAVAILABLE.",
+        raw=frozenset(),
     )
     profile: ProfileType | None = plain("The profile; null unless the status is FOUND.", object_of, is_record=True)
 
@@ -415,20 +416,22 @@ async def _search_profiles(
 
 
 async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> list[Profile | None]:
-    """Read the profiles with these pairs of a policy's id and a person's xid, None for unknown ones. Raises Forbidden."""
+    """Read the profiles with these pairs of a policy's id and a person's xid, None for unknown ones. Raises Forbidden, Unavailable."""
     known = [key for key in keys if key[0] in context.config.policies]
     load = context.loaders.profiles_by_xids.load
     by_policy: dict[UUID, list[UUID]] = {}
     for policy_id, xid in known:
         by_policy.setdefault(policy_id, []).append(xid)
     found = await asyncio.gather(*(load(((policy_id, WHOLE), tuple(xids))) for policy_id, xids in by_policy.items()))
-    profiles_by_key = {
-        (policy_id, xid): result.profile
+    results_by_key = {
+        (policy_id, xid): result
         for (policy_id, xids), results in zip(by_policy.items(), found, strict=True)
         for xid, result in zip(xids, results, strict=True)
         if isinstance(result, ProfileResult)
     }
-    return [profiles_by_key.get(key) for key in keys]
+    for error in filter(None, (result.error for result in results_by_key.values())):
+        raise error
+    return [results_by_key[key].profile if key in results_by_key else None for key in keys]
 
 
 @strawberry.type(description="Queries of profiles.")

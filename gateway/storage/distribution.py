@@ -4,8 +4,10 @@ A table is spread by the identity or the person that its rows are about, and all
 small, or written by every call: as tables of the coordinator alone they are read and changed as on one machine, also while a worker is away.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from gateway.storage.queries import Query
 
@@ -51,6 +53,32 @@ _SHARDS: Final = """
            where c.relnamespace = to_regnamespace('gateway') and partmethod = 'h') as spread
 """
 
+_NODES_AWAY: Final = Query(
+    "distribution.nodes_away",
+    """
+  select groupid
+    from pg_dist_node
+   where noderole = 'primary' and groupid > 0 and not citus_check_connection_to_node(nodename, nodeport)
+""",
+    (),
+    (),
+    "rows",
+    "The workers to which the coordinator can open no connection.",
+)
+_KEYS_ON: Final = Query(
+    "distribution.keys_on",
+    """
+  select key
+    from unnest($2::uuid[]) as key
+    join pg_dist_placement on shardid = get_shard_id_for_distribution_column('gateway.identity', key)
+   where groupid = any($1::integer[])
+""",
+    ("nodes", "keys"),
+    (),
+    "rows",
+    "The keys whose rows lie on some nodes, in any table that is spread.",
+)
+
 
 async def missing(connection: Any) -> list[str]:
     """Return the tables that are to be spread and are not yet, in order; none on one Postgres."""
@@ -64,6 +92,16 @@ async def spread(connection: Any, table: str) -> None:
     """Spread a table with the rows that it has. Nobody reads or writes it until the transaction ends."""
     beside = "none" if table == FIRST else f"gateway.{FIRST}"
     await connection.execute(_SPREAD_ONE, f"gateway.{table}", KEYS[table], beside)
+
+
+async def nodes_away(db: Any) -> list[int]:
+    """Return the workers of a cluster that do not answer its coordinator. Raises Unavailable, Timeout where it does not answer, either."""
+    return [row["groupid"] for row in await db.rows(_NODES_AWAY)]
+
+
+async def keys_on(db: Any, nodes: Collection[int], keys: Collection[UUID]) -> set[UUID]:
+    """Return which of these identities or people lie on one of the nodes of a cluster. Raises Unavailable, Timeout."""
+    return {row["key"] for row in await db.rows(_KEYS_ON, list(nodes), list(keys))}
 
 
 class Node(NamedTuple):

@@ -79,7 +79,9 @@ transaction that it ended (25P03), no room or memory (53), a stop or a start (57
 
 DUPLICATE_OF_A_COPY: Final = "duplicate key value violates unique constraint"
 NODE_LOST: Final = "server closed the connection unexpectedly"
-"""How the coordinator of a cluster tells, as errors of its own, that a node refuses a row of a COPY, and that one has gone."""
+SHARD_REPLACED: Final = "could not find valid entry for shard"
+"""How the coordinator of a cluster tells, as errors of its own, that a node refuses a row of a COPY, that one has gone, and that a shard was split
+while the statement waited for it."""
 
 
 async def run_translated(connection: Any, work: Awaitable[T]) -> T:
@@ -120,8 +122,9 @@ def translated(error: Exception, *, is_closed: bool) -> GatewayError:
     if isinstance(error, UNSTORABLE):
         return Unstorable(condition=condition, sqlstate=state)
     of_a_node = str(error) if isinstance(error, InternalServerError) else ""
-    if is_closed or (state or "").startswith(UNAVAILABLE_STATES) or of_a_node.startswith(NODE_LOST):
-        return Unavailable()
+    is_replaced = of_a_node.startswith(SHARD_REPLACED)
+    if is_closed or is_replaced or (state or "").startswith(UNAVAILABLE_STATES) or of_a_node.startswith(NODE_LOST):
+        return Contended() if is_replaced else Unavailable()
     if of_a_node.startswith(DUPLICATE_OF_A_COPY) or isinstance(error, IntegrityConstraintViolationError):
         return _violated(getattr(error, "constraint_name", None) or "", condition, state)
     if isinstance(error, InsufficientPrivilegeError):  # it names an object, and quotes no row

@@ -35,7 +35,7 @@ from gateway.domain.rules.merge import (
 )
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.rules.selectors import Selector
-from gateway.errors import Vanished
+from gateway.errors import Unavailable, Vanished
 from gateway.projection.evaluate import Lists, evaluate
 from gateway.projection.tree import Count, Node, Object, Projection
 from gateway.projection.tree import Document as DocumentNode
@@ -52,6 +52,7 @@ READ_EVENT_ORIGINS = query("profiles.read_event_origins")
 MAX_NODES: Final = 250
 """The most nodes of a projection that a statement reads: with more, the whole document is the lesser evil."""
 
+AWAY: Final = "The server that keeps something of this person does not answer; try again."
 NEWEST_FIRST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
 
 
@@ -62,6 +63,7 @@ class ProfileStatus(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     INVALID = "INVALID"
     ERASED = "ERASED"
+    UNAVAILABLE = "UNAVAILABLE"
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,16 @@ class ProfileResult(NamedTuple):
         return self.profile is not None
 
     @property
+    def message(self) -> str | None:
+        """Why nothing can be said of the person now; None where it can."""
+        return AWAY if self.status is ProfileStatus.UNAVAILABLE else None
+
+    @property
+    def error(self) -> Unavailable | None:
+        """The error with this message, for readers of the profile alone; None without a message."""
+        return Unavailable(self.message) if self.message else None
+
+    @property
     def profile_id(self) -> UUID | None:
         return self.profile.profile_id if self.profile else None
 
@@ -134,6 +146,10 @@ class InvalidKey(NamedTuple):
     @property
     def status(self) -> ProfileStatus:
         return ProfileStatus.INVALID
+
+    @property
+    def xid(self) -> None:
+        return None
 
     @property
     def identity(self) -> None:
