@@ -7,7 +7,7 @@ Observations are tuples, as the most frequent ones are made several times in eac
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 NO_STAGES: Final[Mapping[str, float]] = MappingProxyType({})
 """The stages of a request that is not for GraphQL."""
@@ -132,15 +132,19 @@ class OperationRan(NamedTuple):
     plans: int
 
 
+Costs: TypeAlias = tuple[tuple[str, int], ...]
+"""Names of computed attributes, each with what its expression costs."""
+
+
 class AttributesComputed(NamedTuple):
     """Values of computed attributes were computed together for so many records, people or events, in so many seconds.
 
-    `costs`: the names of the attributes, each with what its expression costs; the time is divided by these.
+    The time is divided among the attributes by their `costs`.
     """
 
     organization: str
     sandbox: str
-    costs: tuple[tuple[str, int], ...]
+    costs: Costs
     seconds: float
     records: int
 

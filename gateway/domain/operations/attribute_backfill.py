@@ -17,7 +17,7 @@ from gateway.domain.reading.conditions import read_instant
 from gateway.domain.rules.buckets import ALL_TIMES, begin_of_bucket
 from gateway.domain.rules.durations import LATEST
 from gateway.domain.rules.scope import Scope
-from gateway.domain.views.computed_partials import GIVE_UP_SLOTS, make_one
+from gateway.domain.views.computed_partials import GIVE_UP_SLOTS, make_of_attribute
 from gateway.domain.views.transactions import exclusive_transaction, shared_transaction
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
@@ -134,7 +134,9 @@ async def _make(
             return None
         read, since, until, most = 0, piece.since, piece.until, piece.most
         if piece.xids:
-            read = await make_one(tx, scope, config.partials, partial, piece.xids, since=since, until=until, most=most)
+            read = await make_of_attribute(
+                tx, scope, config.partials, partial, piece.xids, since=since, until=until, most=most
+            )
         if most is None or read <= most:
             done = job.done + read
             total = max(done, round(done * _XIDS / UUID(piece.cursor[0]).int))

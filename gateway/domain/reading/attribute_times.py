@@ -6,16 +6,16 @@ from time import perf_counter
 
 from gateway.domain.config.attribute_programs import Program
 from gateway.domain.rules.scope import Scope
-from gateway.telemetry import AttributesComputed, observe
+from gateway.telemetry import AttributesComputed, Costs, observe
 
 
-def costs_of(programs: Iterable[Program]) -> tuple[tuple[str, int], ...]:
+def costs_of(programs: Iterable[Program]) -> Costs:
     """Return the names of attributes, each with what its expression costs."""
     return tuple((program.name, program.expression.cost) for program in programs)
 
 
 @contextmanager
-def timed(scope: Scope, costs: tuple[tuple[str, int], ...], records: int) -> Iterator[None]:
+def timed(scope: Scope, costs: Costs, records: int) -> Iterator[None]:
     """Observe the time of the block, which computes attributes with these `costs` of so many records together."""
     start = perf_counter()
     yield

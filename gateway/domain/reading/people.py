@@ -147,8 +147,8 @@ async def project_people(
 ) -> list[Found] | None:
     """Read as much of each xid's person as is projected; the values of attributes in it are computed in the statement. Not on a cluster.
 
-    None if the policy or the configuration has another version by now, or a value is out of range. A person has no parts where a value cannot be given
-    so: JSON has no room for it, or something was left out of what it is folded of. Needs `profile:read`. Raises Forbidden.
+    None if the policy or the configuration has another version by now, or a value is out of range. A person has no parts where a value cannot be
+    given so: JSON has no room for it, or something was left out of what it is folded of. Needs `profile:read`. Raises Forbidden.
     """
     scope.require(Permission.PROFILE_READ)
     if not xids:

@@ -25,6 +25,7 @@ from gateway.pql.types import NUMBERS, Scalar, Type
 from gateway.pql.values import quoted
 from gateway.projection.sql import COMPUTED, Source
 from gateway.storage.queries import fill, part
+from gateway.telemetry import Costs
 
 VALUES = part("person_values.values")
 MOMENT, BEFORE = part("person_values.moment"), part("person_values.before")
@@ -49,7 +50,7 @@ class Computable:
     programs: tuple[Program, ...] = field(hash=False)  # the others tell most of them apart, and sooner
     partials: tuple[KeptPartial, ...] = field(hash=False)
     lookbacks: Mapping[str, Duration | None] = field(hash=False)
-    costs: tuple[tuple[str, int], ...] = field(hash=False)
+    costs: Costs = field(hash=False)
     has_others: bool = True
 
     @property

@@ -96,25 +96,27 @@ async def make_anew(tx: Session, scope: Scope, partials: Sequence[KeptPartial], 
     await tx.execute(statement, *asked, EARLIEST, LATEST, *values)
 
 
-async def make_one(
+async def make_of_attribute(
     tx: Session,
     scope: Scope,
     partials: Sequence[KeptPartial],
-    made: KeptPartial,
+    partial: KeptPartial,
     xids: Collection[UUID],
     *,
     since: datetime,
     until: datetime,
     most: int | None = None,
 ) -> int:
-    """Make the partials `made` of identities from their events within a time, at whose ends buckets begin, beside writers who add some. Return how
-    many events these are; beyond `most`, if it is given, nothing is made, and no more than one above it is read.
+    """Make what one attribute keeps of identities, from their events within a time, at whose ends buckets begin, beside writers who add some. Return how
+    many events these are; if they are more than `most`, one more is read, and nothing is made.
+
+    `partials`: those of all attributes, and `partial` that of this one.
 
     The transaction holds the shared lock of the facts from before its first statement on. Events are read first and rows locked then, so that
     writers do not wait for the reading: identities that others changed meanwhile, as the journal says, are read once more, with their rows locked.
     """
     asked = scope.sandbox_id, sorted(xids)
-    statement, values = partial_statements.making((made,))
+    statement, values = partial_statements.making((partial,))
     read: Any = await tx.row(statement, *asked, since, until, most, *values)
     events: int = read["events"]
     if most is not None and events > most:
@@ -122,7 +124,7 @@ async def make_one(
     changed = [row["xid"] for row in await tx.rows(EMPTY_CHANGED, *asked, read["snapshot"])]
     if changed:
         statement, values = partial_statements.making_held(
-            tuple(each for each in partials if each.seconds == made.seconds)
+            tuple(each for each in partials if each.seconds == partial.seconds)
         )
         await tx.execute(statement, scope.sandbox_id, changed, since, until, *values)
     return events

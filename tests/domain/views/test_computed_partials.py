@@ -147,7 +147,7 @@ async def test_the_past_of_one_identity_is_read_bucket_after_bucket(world, monke
     await world.events(*(priced(f"{n}", n, at=time) for n, time in enumerate(at)), priced("other", 1, BOB))
     await create(world, "lately", SUM, MONTH)
     pieces = []
-    monkeypatch.setattr(attribute_backfill, "make_one", noting(attribute_backfill.make_one, pieces))
+    monkeypatch.setattr(attribute_backfill, "make_of_attribute", noting(attribute_backfill.make_of_attribute, pieces))
     await world.backfill()
     assert {read for _, (*_, most), read in pieces if most and read > most} == {7}  # one more than are made at once
     of_one = [within for xids, within, _ in pieces if within[2] is None and xids == [await world.xid(*ADA)]]
