@@ -34,6 +34,29 @@ IS_UNSETTLED: Final = Query(
     "value",
     "Whether a worker holds a prepared transaction that has ended on the coordinator, so that Citus is yet to tell it how.",
 )
+LIST_SHARD_BLOCKS: Final = Query(
+    "distribution.list_shard_blocks",
+    "select table_name::text as name, max(shard_size) / current_setting('block_size')::bigint as blocks from citus_shards group by table_name",
+    (),
+    (),
+    "rows",
+    "How many blocks the largest shard of each table has at most.",
+)
+READ_SAMPLES: Final = Query(
+    "distribution.read_samples",
+    """
+    select regexp_replace(sample ->> 0, '_[0-9]+$', '') || '.' || (sample ->> 1) as column, sample ->> 2 as cell
+      from run_command_on_workers($$select coalesce(json_agg(json_build_array(tablename, attname,
+                                             json_build_array(most_common_vals::text::text[], histogram_bounds::text::text[], most_common_elems::text::text[])::text)), '[]')
+                                      from pg_stats
+                                     where schemaname <> 'information_schema' and schemaname !~ '^pg_'$$) as node
+     cross join json_array_elements(node.result::json) as sample
+    """,
+    (),
+    (),
+    "rows",
+    "The samples of columns that the Postgres of each worker keeps for its plans, as text.",
+)
 _IS_CLUSTER: Final = "select exists (select from pg_extension where extname = 'citus')"
 _SPREAD: Final = "select relname::text from pg_dist_partition join pg_class c on c.oid = logicalrelid where relnamespace = to_regnamespace('gateway')"
 _SPREAD_ONE: Final = "select create_distributed_table($1::text::regclass, $2, colocate_with => $3)"

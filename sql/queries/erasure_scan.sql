@@ -30,7 +30,7 @@ having bool_or(t.is_read)
  order by c.oid;
 
 -- name: read_cells(sandbox_id, block, end) -> rows
--- Read the cells of a table from this block on and before another one, as text. Walks the blocks.
+-- Read the cells of a table from this block on and before another one, as text; on a cluster, of each of its shards. Walks the blocks.
 select {cells}
   from {table}
  where {sandbox} = $1 and ctid >= format('(%s,0)', $2::bigint)::tid and ctid < format('(%s,0)', $3::bigint)::tid;

@@ -16,6 +16,8 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.rules.traces import SoughtValues
 from gateway.domain.work.stores import OF_FACTS_AND_VIEWS
 from gateway.storage.database import Database, Session
+from gateway.storage.distribution import LIST_SHARD_BLOCKS
+from gateway.storage.distribution import READ_SAMPLES as READ_SAMPLES_OF_WORKERS
 from gateway.storage.queries import query
 
 LIST_TABLES = query("erasure_scan.list_tables")
@@ -86,13 +88,15 @@ async def scan_for_erased(
         scan = ErasureScan(len(identities))
         keys = await _seek(tx, scope, config, identities, scan)
         tables: Sequence[Any] = await tx.rows(LIST_TABLES)
-        done, total = 0, sum(table["blocks"] for table in tables)
-        for table in tables:
+        spread = dict(map(tuple, await tx.rows(LIST_SHARD_BLOCKS))) if tx.is_distributed else {}
+        blocks: list[int] = [spread.get(table["name"], table["blocks"]) for table in tables]
+        done, total = 0, sum(blocks)
+        for table, end in zip(tables, blocks, strict=True):
             reading = _Reading(tx, scope, table, keys, scan)
-            while reading.block < table["blocks"]:
+            while reading.block < end:
                 await reading.go_on()
-                progress(done + min(reading.block, table["blocks"]), total)
-            done += table["blocks"]
+                progress(done + min(reading.block, end), total)
+            done += end
         await _read_samples(tx, scan)
         return scan
 
@@ -104,6 +108,9 @@ async def _read_samples(tx: Session, scan: ErasureScan) -> None:
             found = Place(SAMPLES, f"{table['name']}.{row['column']}")
             scan.found[found] += scan.values.are_in(row["cell"])
             scan.rows += 1
+    for row in await tx.rows(READ_SAMPLES_OF_WORKERS) if tx.is_distributed else ():
+        scan.found[Place(SAMPLES, row["column"])] += scan.values.are_in(row["cell"])
+        scan.rows += 1
 
 
 async def _seek(

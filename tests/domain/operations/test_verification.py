@@ -12,12 +12,12 @@ ANA, PHONE = ("Email", "ana@example.com"), ("Phone", "+1")
 BREAKAGES = {
     "identity": "update gateway.identity set profile_id = null",
     "graph": "update gateway.graph set xids = array[xids[1]]",
-    "fragment": "update gateway.fragment set ingested_at = ingested_at - interval '1 day'",
+    "fragment": "update gateway.fragment set ingested_at = '2020-01-01'",
     "profile": """update gateway.profile set document = '{"person": {}}'""",
     "tie": "update gateway.tie set is_retracted = not is_retracted",
 }
 ELSEWHERE = {
-    "tie": "update gateway.tie set last_at = last_at + interval '1 day' where dataset_id is not null",
+    "tie": "update gateway.tie set last_at = '2999-01-01' where dataset_id is not null",
     "identity": "update gateway.identity set degree_limit = 20",
     "graph": "update gateway.graph set event_xids = '{}'",
     "batch": "update gateway.batch set record_count = record_count + 1",
