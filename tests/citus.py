@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import deque
 from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -10,10 +11,34 @@ import asyncpg
 import pytest
 
 CLUSTER_URL = os.environ.get("GATEWAY_TEST_DATABASE_URL")
-needs_cluster = pytest.mark.skipif(not CLUSTER_URL, reason="GATEWAY_TEST_DATABASE_URL names no Citus cluster")
+"""The address of a Citus coordinator, a superuser's; all tests that touch a store run there then."""
+needs_cluster = pytest.mark.needs_cluster
+WAYS = (True,) if CLUSTER_URL else (False, True)
+"""How a test may read that reads as from one Postgres and as from a cluster (`Database.is_distributed`): a cluster is read in one way only."""
+STATEMENTS = "it names the statements of one Postgres"
+OWN_SERVER = {
+    "own_cluster": "it stops a server of its own for a while",
+    "demo": "`gateway demo` has a Postgres of its own",
+}
+"""Fixtures with a server that is none of the cluster, and why."""
 
 PREPARED = "select sum(result::int) from run_command_on_workers('select count(*) from pg_prepared_xacts where database = current_database()')"
 CLOSE = "select count(pg_terminate_backend(pid, 1000)) from pg_stat_activity where datname = $1"
+MOST_LEFT = 6
+"""So many databases may wait to be dropped: a test waits for none, but all of them take room."""
+
+
+def why_skipped(item: pytest.Item) -> str | None:
+    """Return why a test is not run on a cluster, or on one Postgres, if it is not.
+
+    A mark tells: `one_postgres(reason)` or `needs_cluster`; and so do the fixtures of a test that have a server of their own.
+    """
+    if not CLUSTER_URL:
+        return "GATEWAY_TEST_DATABASE_URL names no Citus cluster" if item.get_closest_marker("needs_cluster") else None
+    if mark := item.get_closest_marker("one_postgres"):
+        return f"one Postgres only: {mark.args[0]}"
+    fixtures = OWN_SERVER.keys() & set(getattr(item, "fixturenames", ()))
+    return f"one Postgres only: {OWN_SERVER[min(fixtures)]}" if fixtures else None
 
 
 def own(name: str) -> str:
@@ -31,6 +56,7 @@ class CitusCluster:
     def __init__(self, url: str) -> None:
         self._url = urlsplit(url)
         self._nodes: dict[tuple[str, int], Any] = {}
+        self._drops: deque[asyncio.Task[None]] = deque()
 
     async def __aenter__(self) -> Self:
         first = await asyncpg.connect(self._url.geturl())
@@ -39,12 +65,13 @@ class CitusCluster:
         )
         await first.close()
         for node in nodes:
-            self._nodes[tuple(node)] = await asyncpg.connect(self._at(*node, "postgres"))
+            self._nodes[tuple(node)] = await asyncpg.create_pool(self._at(*node, "postgres"), min_size=1, max_size=4)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for connection in self._nodes.values():
-            await connection.close()
+        await asyncio.gather(*self._drops)
+        for pool in self._nodes.values():
+            await pool.close()
 
     def dsn(self, database: str) -> str:
         """Return the address of a database on the coordinator."""
@@ -55,7 +82,7 @@ class CitusCluster:
         await self.drop_database(name)
         if template is not None:
             copied = own(template)
-            await self._everywhere(f"create database {own(name)} template {copied} strategy wal_log", alone=copied)
+            await self._everywhere(f"create database {own(name)} template {copied} strategy file_copy", alone=copied)
             return
         await self._everywhere(f"create database {own(name)}")
         for node in self._nodes:
@@ -73,6 +100,12 @@ class CitusCluster:
         """Drop a database if it exists, closing its connections."""
         await self._everywhere(f"drop database if exists {own(name)} with (force)", alone=own(name))
 
+    async def drop_later(self, name: str) -> None:
+        """Drop a database while the tests go on."""
+        self._drops.append(asyncio.create_task(self.drop_database(name)))
+        while len(self._drops) > MOST_LEFT:
+            await self._drops.popleft()
+
     async def _everywhere(self, statement: str, alone: str = "") -> None:
         """Run a statement on every node, after closing all connections to the database that it wants `alone`, Citus' own included."""
         await asyncio.gather(*(self._run(node, statement, alone) for node in self._nodes.values()))
@@ -87,8 +120,7 @@ class CitusCluster:
             return
 
     def _at(self, host: str, port: int, database: str) -> str:
-        login = self._url.netloc.rpartition("@")[0]
-        return self._url._replace(netloc=f"{login}@{host}:{port}", path=f"/{database}").geturl()
+        return f"postgresql://{self._url.netloc.rpartition('@')[0]}@/{database}?host={host}&port={port}"
 
 
 class WorkerLine:

@@ -25,7 +25,7 @@ import asyncpg
 import pytest
 import structlog
 import uvloop
-from citus import CLUSTER_URL, CitusCluster
+from citus import CLUSTER_URL, CitusCluster, why_skipped
 from crashes import BESIDE
 from data_directories import initialize
 from distribution import Distribution, in_order
@@ -72,6 +72,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = in_order(items)
+    for item in items:
+        if reason := why_skipped(item):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_collection_finish() -> None:
@@ -193,7 +196,7 @@ async def cloned(cluster: Cluster, administrator: asyncpg.Connection, template: 
     if isinstance(cluster, CitusCluster):
         await cluster.create_database(name, template=template)
         yield cluster.dsn(name)
-        await cluster.drop_database(name)
+        await cluster.drop_later(name)
         return
     # By files, a small template is copied twice as fast as through the log.
     await administrator.execute(f"create database {name} template {template} strategy file_copy")

@@ -388,7 +388,9 @@ TAKE_IN_ORDER = statement("""
     declare taken text;
     begin
       foreach taken in array array['event', 'event_resend', 'record', 'tie'] loop
-        execute format('alter table gateway.%I cluster on %I', taken, taken || '_pkey');
+        if not exists (select from pg_extension where extname = 'citus') then  -- whose nodes answer in any order
+          execute format('alter table gateway.%I cluster on %I', taken, taken || '_pkey');
+        end if;
       end loop;
       execute format('alter database %I set enable_seqscan = off', current_database());
       execute format('alter database %I set enable_bitmapscan = off', current_database());

@@ -25,12 +25,12 @@ def pooler(dsn: str, *, ignore: str = "") -> Iterator[str]:
     parts = urlsplit(dsn)
     server, database = parse_qs(parts.query), parts.path.strip("/")
     settings = (
-        f"[databases]\n{database} = host={server['host'][0]} port={server['port'][0]} user=gateway\n"
+        f"[databases]\n{database} = host={server['host'][0]} port={server['port'][0]} user={parts.username}\n"
         "[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = 0\nauth_type = any\n"
         f"pool_mode = transaction\ndefault_pool_size = {CONNECTIONS}\nignore_startup_parameters = {ignore}\n"
     )
     with pgbouncer(settings) as port:
-        yield f"postgresql://gateway@127.0.0.1:{port}/{database}"
+        yield f"postgresql://{parts.username}@127.0.0.1:{port}/{database}"
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from copy import copy
 from time import perf_counter
 from typing import Any, Self, TypeAlias, TypeVar
 
-from gateway.errors import Timeout, Unavailable
+from gateway.errors import StatementFailed, Timeout, Unavailable
 from gateway.storage.connections import GRACE_SECONDS, SETTINGS_ON_A_CLUSTER, connect_apart, open_first, open_to_alter
-from gateway.storage.faults import OPENING, leaves_sound, opening_failed, run_translated, run_unless_lost
+from gateway.storage.faults import OPENING, leaves_sound, of_a_copy, opening_failed, run_translated, run_unless_lost
 from gateway.storage.listener import Listener, Waiter
 from gateway.storage.notifications import Channel, Notifications
 from gateway.storage.pool import Pool, quarter_of
@@ -127,7 +127,12 @@ class Session:
 
     async def _copied(self, table: str, copying: Coroutine[Any, Any, str]) -> None:
         begin = perf_counter()
-        await run_translated(self._connection, run_unless_lost(self._connection, copying))
+        try:
+            await run_translated(self._connection, run_unless_lost(self._connection, copying))
+        except StatementFailed as error:
+            if self.is_distributed:
+                raise of_a_copy(error) from error.__cause__
+            raise
         _observe(f"copy {table}", begin)
 
 

@@ -84,6 +84,19 @@ SHARD_REPLACED: Final = "could not find valid entry for shard"
 while the statement waited for it."""
 
 
+OF_NO_ROW: Final = (
+    "could not ",
+    "out of memory",
+    "terminating ",
+    "canceling ",
+    "deadlock ",
+    "connection ",
+    "failed to ",
+    "the database system ",
+)
+"""How errors begin that a node tells of a COPY and that are no row's: of its disk, memory, connections, locks."""
+
+
 async def run_translated(connection: Any, work: Awaitable[T]) -> T:
     """Return the result of work on a connection. Raises `translated` errors in place of the driver's."""
     try:
@@ -131,6 +144,21 @@ def translated(error: Exception, *, is_closed: bool) -> GatewayError:
         return StatementFailed(f"The database does not allow it: {error}.", condition=condition, sqlstate=state)
     # What Postgres says in its message may quote values, and so people's data.
     return StatementFailed(f"Postgres refuses a statement: {condition} ({state}).", condition=condition, sqlstate=state)
+
+
+def of_a_copy(error: StatementFailed) -> StatementFailed:
+    """Return what an error of a COPY means on a cluster, whose coordinator passes on the words of a node without their SQLSTATE.
+
+    What it does not know otherwise is a row that cannot be stored; whether it is one, and which, shows when rows are tried apart.
+    """
+    cause = error.__cause__
+    if (
+        type(error) is not StatementFailed
+        or not isinstance(cause, InternalServerError)
+        or str(cause).startswith(OF_NO_ROW)
+    ):
+        return error
+    return Unstorable(condition=error.condition, sqlstate=error.sqlstate)
 
 
 def opening_failed(error: Exception) -> GatewayError:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
-from conftest import CLUSTER_URL
+from citus import CLUSTER_URL
 from pooler import pooler
 from world import World
 
@@ -62,7 +62,6 @@ def test_an_older_schema_is_amiss(older, gateway_here):
     assert result.exit_code == 1
 
 
-@pytest.mark.skipif(bool(CLUSTER_URL), reason="the pooler is one in front of the tests' own Postgres")
 async def test_a_pooler_is_amiss_unless_postgres_itself_is_known_too(dsn):
     with pooler(dsn) as address:
         db = await Database.connect(address, size=1)

@@ -5,6 +5,7 @@ from datetime import UTC
 
 import orjson
 import pytest
+from citus import CLUSTER_URL, WAYS
 from hypothesis import given
 from hypothesis import strategies as st
 from world import at, day, event
@@ -78,7 +79,7 @@ async def test_pages_of_all_people_are_one_statement(world, statements):
 
 
 @pytest.mark.parametrize("backward", [False, True])
-@pytest.mark.parametrize("is_distributed", [False, True])
+@pytest.mark.parametrize("is_distributed", WAYS)
 async def test_a_page_orders_events_that_differ_in_their_dataset_only(world, backward, is_distributed):
     for name in "abcd":
         dataset = await datasets.create_dataset(world.db, world.scope, name=name, schema_id=world.shop.schema_id)
@@ -112,7 +113,7 @@ async def test_a_page_tells_what_is_selected_of_where_it_stands(world, backward,
         (found,) = await read(world, people, page(asked, nodes=ID, **{name: INFO[name] for name in shown}))
         world.db.is_distributed = True
         assert await read(world, people, page(asked, nodes=ID, **{name: INFO[name] for name in shown})) == [found]
-        world.db.is_distributed = False
+        world.db.is_distributed = bool(CLUSTER_URL)
         assert len(found["nodes"]) == 1
 
 
@@ -133,7 +134,7 @@ async def test_what_needs_no_event_reads_none(world):
 )
 async def test_times_are_in_utc_with_milliseconds(world, sent, shown):
     await world.events(event("0", sent, ANA))
-    for is_distributed in (False, True):
+    for is_distributed in WAYS:
         world.db.is_distributed = is_distributed
         (found,) = await read(
             world, [(await world.xid(*ANA),)], page(newest(1), at=Each(Column("timestamp", Format.TIME)))
@@ -146,7 +147,7 @@ async def test_ids_and_cursors_are_packed_as_python_writes_them(world, event_id)
     await world.events(event(event_id, day(1), ANA))
     xid = await world.xid(*ANA)
     node = Object((("id", packed_id("ExperienceEvent", "xid", "dataset_id", "event_id")), ("cursor", Place())))
-    for is_distributed in (False, True):
+    for is_distributed in WAYS:
         world.db.is_distributed = is_distributed
         (found,) = await read(world, [(xid,)], page(rows_of(None), edges=Each(node), last=End(is_first=False)))
         (edge,) = found["edges"]

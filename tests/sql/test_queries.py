@@ -7,7 +7,6 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from conftest import CLUSTER_URL
 
 from gateway.domain.operations.removal import REMOVAL_PARTS
 from gateway.domain.views import partial_statements
@@ -270,7 +269,7 @@ async def is_refused(connection, statement):
     return False
 
 
-@pytest.mark.skipif(not CLUSTER_URL, reason="GATEWAY_TEST_DATABASE_URL names no Citus cluster")
+@pytest.mark.needs_cluster
 async def test_a_cluster_refuses_no_statement_but_those_that_are_listed(module_dsn):
     settings = {"jit": "off", "search_path": "gateway"}
     connection = await asyncpg.connect(module_dsn, statement_cache_size=0, server_settings=settings)
@@ -292,7 +291,7 @@ async def tasks_of(connection, statement):
     return [int(count) for row in plan for count in re.findall(r"Task Count: (\d+)", row[0])]
 
 
-@pytest.mark.skipif(not CLUSTER_URL, reason="GATEWAY_TEST_DATABASE_URL names no Citus cluster")
+@pytest.mark.needs_cluster
 async def test_a_statement_about_one_key_asks_one_node_or_stands_in_the_list_with_the_reason(module_dsn):
     settings = {"jit": "off", "search_path": "gateway"}
     connection = await asyncpg.connect(module_dsn, statement_cache_size=0, server_settings=settings)

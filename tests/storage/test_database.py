@@ -105,6 +105,7 @@ async def test_a_slow_statement_is_a_timeout(dsn):
     await db.close()
 
 
+@pytest.mark.one_postgres("it makes one Postgres look like a cluster")
 async def test_a_database_knows_whether_it_is_a_cluster_of_several_nodes(dsn, db):
     connection = await asyncpg.connect(dsn)
     await connection.execute(CITUS)  # as if it were there

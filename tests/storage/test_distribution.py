@@ -4,7 +4,7 @@ import asyncio
 
 import asyncpg
 import pytest
-from citus import CLUSTER_URL, WorkerLine, needs_cluster
+from citus import WorkerLine, needs_cluster
 from world import World, event, record
 
 from gateway.domain.operations.verification import verify
@@ -44,9 +44,8 @@ async def test_what_a_table_is_spread_by_is_in_all_of_its_unique_keys(module_dsn
     assert [table for table, columns in keys if KEYS[table] not in columns] == []
 
 
+@pytest.mark.one_postgres("a cluster's template is spread already")
 async def test_on_one_postgres_nothing_is_to_be_spread(dsn):
-    if CLUSTER_URL:
-        pytest.skip("GATEWAY_TEST_DATABASE_URL names a Citus cluster")
     connection = await asyncpg.connect(dsn)
     assert await missing(connection) == []
     await connection.close()

@@ -18,7 +18,7 @@ from gateway.errors import (
     Unstorable,
 )
 from gateway.storage.database import Database
-from gateway.storage.faults import translated
+from gateway.storage.faults import of_a_copy, translated
 from gateway.storage.queries import Query, query
 
 CREATE = query("tenants.create_organization")
@@ -249,3 +249,20 @@ def test_a_row_that_a_node_of_a_cluster_refuses_violates_a_constraint_and_one_th
     lost = asyncpg.InternalServerError("server closed the connection unexpectedly")
     assert isinstance(translated(lost, is_closed=False), Unavailable)
     assert type(translated(asyncpg.InternalServerError("cache lookup failed"), is_closed=False)) is StatementFailed
+
+
+@pytest.mark.parametrize(
+    ("message", "ours"),
+    [
+        ('new row for relation "event_102024" violates check constraint "told"', Unstorable),
+        ("value out of range: overflow", Unstorable),
+        ('duplicate key value violates unique constraint "event_pkey_102024"', ConstraintViolated),
+        ("could not extend file: No space left on device", StatementFailed),
+        ("server closed the connection unexpectedly", Unavailable),
+    ],
+)
+def test_what_a_node_of_a_cluster_says_of_a_copied_row_is_taken_for_a_fault_of_the_row(message, ours):
+    cause = asyncpg.InternalServerError(message)
+    error = translated(cause, is_closed=False)
+    error.__cause__ = cause
+    assert type(of_a_copy(error)) is ours

@@ -13,7 +13,7 @@ BACKEND = "select pg_backend_pid()"
 LAST = "select query from pg_stat_activity where pid = $1"
 RUNNING = "select pid from pg_stat_activity where query = $1 and state = 'active'"
 SLEEP = "select pg_sleep(60)"
-END = "select pg_terminate_backend($1)"
+END = "select pg_terminate_backend($1::integer)"
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Look-ahead: one statement reads all that an operation selects of people, in whatever order, number and nesting, and no more than that."""
 
 import pytest
+from citus import WAYS
 from client import Client
 from reference import reference
 from world import World, event, record
@@ -121,7 +122,7 @@ async def test_a_field_that_cannot_be_projected_leaves_the_others_to_the_stateme
         "status",
     ],
 )
-@pytest.mark.parametrize("is_distributed", [False, True])
+@pytest.mark.parametrize("is_distributed", WAYS)
 @pytest.mark.parametrize("often", [1, FEW])
 async def test_results_are_the_same_however_they_are_written(people, fields, often, is_distributed, monkeypatch):
     monkeypatch.setattr(people.world.db, "is_distributed", is_distributed)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from citus import STATEMENTS
 from world import at, day, event
 
 from gateway.domain.reading import events
@@ -83,6 +84,7 @@ async def test_pages_put_together_are_the_list(world, descending, backward, fiel
     assert (await page(between)).items == whole[2:5]
 
 
+@pytest.mark.one_postgres(STATEMENTS)
 async def test_one_statement_reads_a_page_of_events_for_each_of_many_people(world, statements):
     await world.events(*(event(f"{n}", day(1 + n), ANA) for n in range(5)), event("0", day(9), BEN))
     people = [(await world.xid(*ANA),), (), (await world.xid(*BEN),), (await world.xid(*BEN), await world.xid(*ANA))]

@@ -7,6 +7,7 @@ from threading import Event
 from uuid import UUID
 
 import pytest
+from citus import STATEMENTS
 from world import event, record
 
 from gateway.domain.reading import identity_graphs
@@ -111,6 +112,7 @@ async def test_an_identity_with_too_many_neighbours_shows_its_refused_links(worl
     assert len((await graph(world, devices[5])).refused_links) == 1
 
 
+@pytest.mark.one_postgres(STATEMENTS)
 async def test_an_overlinked_identity_has_its_newest_refused_links_read_and_the_others_counted(world, statements):
     devices = [("ECID", f"1{n:037}") for n in range(MAX_REFUSED_LINKS + 20)]
     minutes = [f"2026-01-01T{n // 60:02}:{n % 60:02}:00.000Z" for n in range(len(devices))]
@@ -134,6 +136,7 @@ async def test_an_overlinked_identity_has_its_newest_refused_links_read_and_the_
     assert replace(other, dataset_ids=set(other.dataset_ids)) == replace(first, dataset_ids=set(first.dataset_ids))
 
 
+@pytest.mark.one_postgres(STATEMENTS)
 async def test_the_number_of_statements_does_not_grow_with_the_graphs(world, statements):
     names = [("Email", f"{n}@x.io") for n in range(20)]
     await world.records(*(record(name, ("Phone", f"+49{n}")) for n, name in enumerate(names)))

@@ -5,6 +5,7 @@ from itertools import product
 
 import orjson
 import pytest
+from citus import STATEMENTS, WAYS
 from world import event, record
 
 from gateway.domain.config import namespaces
@@ -93,6 +94,7 @@ async def test_a_cursor_that_is_none_is_refused(world):
         await listed(world, Window(after=("x",)))
 
 
+@pytest.mark.one_postgres(STATEMENTS)
 async def test_the_number_of_statements_does_not_grow_with_the_people(world, statements):
     await world.records(*(record(("Email", f"{n}@x.io"), ("Phone", f"{n}")) for n in range(20)))
     everybody = [("Email", f"{n}@x.io") for n in range(20)]
@@ -149,7 +151,7 @@ async def test_a_read_that_meets_what_its_configuration_does_not_know_says_try_a
 
 async def test_profile_read_is_needed(world):
     writer = replace(world.scope, permissions=frozenset({Permission.PROFILE_WRITE}))
-    for world.db.is_distributed, graph in product((False, True), IdentityGraphType):
+    for world.db.is_distributed, graph in product(WAYS, IdentityGraphType):
         with pytest.raises(Forbidden):
             await people.read_people(world.db, writer, await world.config(), [], graph=graph)
         with pytest.raises(Forbidden):

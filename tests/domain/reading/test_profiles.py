@@ -1,10 +1,12 @@
 """Profiles: the same document whether it is kept merged or merged when it is read, one by one, many at once, or listed."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import orjson
 import pytest
+from citus import WAYS
 from world import event, record
 
 from gateway.domain.config import policies
@@ -172,11 +174,12 @@ async def test_fragments_are_the_live_records_of_all_members_newest_first(two_so
 
 async def erase(world, *identities):
     statement = Query(
-        "test.erase", "update gateway.identity set value = null, profile_id = null, erased_at = gateway.now() where sandbox_id = $1 and xid = any($2)",
-        ("sandbox_id", "xids"), (), "none", "Leaves tombstones.",
+        "test.erase", "update gateway.identity set value = null, profile_id = null, erased_at = $3 where sandbox_id = $1 and xid = any($2)",
+        ("sandbox_id", "xids", "at"), (), "none", "Leaves tombstones.",
     )  # fmt: skip
     async with world.db.transaction() as tx:
-        await tx.execute(statement, world.scope.sandbox_id, [await world.xid(*identity) for identity in identities])
+        xids = [await world.xid(*identity) for identity in identities]
+        await tx.execute(statement, world.scope.sandbox_id, xids, datetime.now(UTC))
 
 
 async def test_of_an_erased_identity_only_the_xid_stays(world):
@@ -209,7 +212,7 @@ PROFILE = Object(
 RESULT = Object((("status", Column("status", Format.TEXT)), ("profile", PROFILE)))
 
 
-@pytest.mark.parametrize("is_distributed", [False, True])
+@pytest.mark.parametrize("is_distributed", WAYS)
 async def test_what_a_statement_projects_is_what_is_evaluated_of_whole_profiles(two_sources, is_distributed):
     world, gone, device = two_sources, ("Email", "gone@x.io"), ("ECID", "1" * 38)
     await world.records(record(gone, first_name="Gone"))
@@ -278,9 +281,14 @@ async def test_limits_show_the_true_size_and_the_guardrails_it_exceeds(world):
     assert (limits.identity_count, limits.event_count, limits.exceeded) == (54, 5_000, ("IDENTITIES",))
     assert limits_of(size, 5_001, 50_000_000).exceeded == ("IDENTITIES", "EVENTS")
     assert limits_of(50, 0, 50_000_001).exceeded == ("DOCUMENT_SIZE",)
+
+
+@pytest.mark.one_postgres("a cluster reads whole profiles, of which all is derived")
+async def test_limits_are_read_by_the_statement_that_reads_the_person(world):
+    await world.events(*(event(f"{n}", f"2026-01-01T00:{n:02}:00.000Z", ANA, ("ECID", f"1{n:037}")) for n in range(53)))
     names = [("identity_count", Format.NUMBER), ("event_count", Format.NUMBER), ("exceeded", Format.JSON)]
     parts = Projection(tuple(Column(*each, is_derived=True) for each in names), frozenset())
-    asked = world.db, world.scope, await world.config(), profile.policy, [await world.xid(*ANA)]
+    asked = world.db, world.scope, await world.config(), await default(world), [await world.xid(*ANA)]
     (read_there,) = await profiles.project_profiles(*asked, projection=parts)
     assert list(map(orjson.loads, read_there.parts)) == [54, 53, ["IDENTITIES"]]
 
