@@ -195,8 +195,11 @@ def beside(server: Server, dataset_id: str, files: Path, known: int) -> tuple[fl
 
 def _used_cpu(process: int) -> float:
     """Seconds of CPU of a process, of those below it, and of those that have ended there."""
-    used = sum(map(int, Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:15]))
-    below = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    try:
+        used = sum(map(int, Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:15]))
+        below = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0  # a connection's process that has ended since it was found
     return used / os.sysconf("SC_CLK_TCK") + sum(map(_used_cpu, map(int, below)))
 
 
