@@ -27,6 +27,7 @@ NAMES: Final = (
     "frontend",
     "edges",
     "operations",
+    "cluster",
     "internals",
     "figures",
 )

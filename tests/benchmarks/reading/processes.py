@@ -36,8 +36,13 @@ class Meter:
 
     def read(self) -> tuple[float, float]:
         """Seconds of both."""
-        served = (PROCESSES / f"{self.postmaster}/task/{self.postmaster}/children").read_text().split()
-        return _seconds(self.pid), _seconds(self.postmaster, ended=True) + sum(map(_seconds, map(int, served)))
+        return _seconds(self.pid), seconds_of_server(self.postmaster)
+
+
+def seconds_of_server(postmaster: int) -> float:
+    """CPU seconds of all processes of a Postgres."""
+    served = (PROCESSES / f"{postmaster}/task/{postmaster}/children").read_text().split()
+    return _seconds(postmaster, ended=True) + sum(map(_seconds, map(int, served)))
 
 
 def in_turn(
