@@ -25,9 +25,10 @@ select exists (select from pg_locks where locktype = 'advisory' and classid = 74
 select pg_advisory_xact_lock($1::bigint * 1024 + stripe)
   from unnest($2::bigint[]) as stripe;
 
--- name: use_one_connection() -> value
--- Have this transaction use a single connection to each node of a cluster: what it sees by another would be of another moment.
-select set_config('citus.max_adaptive_executor_pool_size', '1', true);
+-- name: set_for_snapshot() -> row
+-- Have this transaction use a single connection to each node of a cluster: what it sees by another would be of another moment. And let nodes send as many
+-- rows as a statement needs, which goes through whole sandboxes: Citus by itself ends one at a gigabyte.
+select set_config('citus.max_adaptive_executor_pool_size', '1', true), set_config('citus.max_intermediate_result_size', '-1', true);
 
 -- name: reach_nodes() -> value
 -- Begin the transaction's part on each node of a cluster. It is about no sandbox, so that all nodes are asked and none has a row for it. Walks identity_pkey.

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
+from citus import CitusCluster
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -237,7 +238,8 @@ def logged(cluster: Any) -> Iterator[Callable[[], str]]:
     """What the gateway has logged in this test, and Postgres ever."""
     end = listen(log_observation)
     with capture_logs() as entries:
-        yield lambda: str(entries) + (cluster.data_dir / "postgres.log").read_text("utf-8", "replace")
+        file = None if isinstance(cluster, CitusCluster) else cluster.data_dir / "postgres.log"  # nodes keep their own
+        yield lambda: str(entries) + (file.read_text("utf-8", "replace") if file else "")
     end()
 
 

@@ -14,7 +14,7 @@ from gateway.storage.database import Database, Reader, Session
 from gateway.storage.distribution import IS_UNSETTLED
 from gateway.storage.queries import query
 
-USE_ONE_CONNECTION: Final = query("locks.use_one_connection")
+SET: Final = query("locks.set_for_snapshot")
 REACH_NODES: Final = query("locks.reach_nodes")
 
 
@@ -27,7 +27,7 @@ async def see_all_nodes(tx: Session, still: Reader) -> None:
         return
     if await tx.value(IS_UNSETTLED):
         raise Unavailable("A node of the database has yet to commit what others have; try again in a minute.")
-    await still.value(USE_ONE_CONNECTION)
+    await still.row(SET)
     await still.value(REACH_NODES)
 
 
