@@ -13,7 +13,10 @@ HTML = "text/html"
 MARKDOWN = "text/markdown"
 GRAPHQL = "application/graphql-response+json"
 NDJSON = "application/x-ndjson"
-JSON_LINES: Final = {NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines"}
+JSON_LINES: Final = {
+    *(NDJSON, "application/ndjson", "application/jsonl"),
+    *("application/x-jsonl", "application/jsonlines", "application/x-jsonlines"),
+}
 """Names of JSON lines in use; none is registered."""
 
 UTF8 = {"utf-8", "utf8"}

@@ -102,13 +102,17 @@ def test_a_body_is_json_only_if_it_says_so(content_type, expected):
     assert is_json(content_type) is expected
 
 
-@pytest.mark.parametrize("content_type", [*sorted(JSON_LINES), "Application/JSONL; charset=utf-8"])
+@pytest.mark.parametrize(
+    "content_type", [*sorted(JSON_LINES), "Application/JsonLines", "Application/JSONL; charset=utf-8"]
+)
 def test_json_lines_are_accepted_under_each_of_their_names(content_type):
     assert is_ndjson(content_type)
     assert not is_json(content_type)
 
 
-@pytest.mark.parametrize("content_type", [JSON, "text/plain", "application/jsonl; charset=latin-1", "", None])
+@pytest.mark.parametrize(
+    "content_type", [JSON, "text/plain", "application/json-seq", "application/jsonl; charset=latin-1", "", None]
+)
 def test_another_media_type_is_not_taken_for_json_lines(content_type):
     assert not is_ndjson(content_type)
 
