@@ -16,7 +16,7 @@ from reader import Reader
 from gateway.domain.edges.hub_role import HUB_ROLE
 from gateway.server.http.docs import DIRECTORY, NAMES, read_document
 from gateway.server.metrics import Metrics
-from gateway.settings import SETTINGS, Settings
+from gateway.settings import Settings
 
 HERE = Path(__file__).parents[1]
 README = (HERE / "README.md").read_text("utf-8")
@@ -93,7 +93,7 @@ def test_every_room_is_listed_with_what_it_says_of_itself():
 def test_every_setting_has_its_line():
     rows = re.findall(r"^\| `GATEWAY_(\w+)` \| (.*?) \| (.*) \|$", TEXTS["operations"], re.MULTILINE)
     assert rows == [
-        (name.upper(), shown(name, getattr(Settings, name, None)), each.description) for name, each in SETTINGS.items()
+        (name.upper(), shown(name, field.default), field.description) for name, field in Settings.model_fields.items()
     ]
 
 

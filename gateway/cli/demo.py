@@ -2,12 +2,12 @@
 
 import signal
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import quote
 
 import typer
+from pydantic import SecretStr
 from rich.progress import MofNCompleteColumn, Progress
 
 from gateway.cli.children import Report, children, wait_for_end
@@ -26,7 +26,6 @@ from gateway.server.deployment import Deployment, open_deployment
 from gateway.server.edge.deployment import EdgeDeployment
 from gateway.server.http.app import create_app
 from gateway.server.tokens import sign_token
-from gateway.setting_texts import Secret
 from gateway.settings import Settings
 
 DATA_CENTERS: Final = ("VA6", "OR2", "NLD2")
@@ -77,8 +76,8 @@ def _serve_with_edges(settings: Settings, data_centers: tuple[str, ...], *, full
     with served_page() as origin:
         at = [(code, _settings_of_edge(settings, code, origin)) for code in data_centers]
         with children([(_edge, of_edge, (code,)) for code, of_edge in at]) as edges:
-            addresses = {code: Secret(edge.reported[1]) for code, edge in zip(data_centers, edges, strict=True)}
-            of_hub = replace(settings, edges=addresses)
+            addresses = {code: SecretStr(edge.reported[1]) for code, edge in zip(data_centers, edges, strict=True)}
+            of_hub = settings.model_copy(update={"edges": addresses})
             with children([(_hub, of_hub, (data_centers, full))]) as (hub,):
                 url, console, configuration, token = hub.reported
                 announce(url, console, err=False)
@@ -93,12 +92,8 @@ def _serve_with_edges(settings: Settings, data_centers: tuple[str, ...], *, full
 
 
 def _settings_of_edge(settings: Settings, code: str, origin: str) -> Settings:
-    own: dict[str, Any] = {
-        "data_dir": own_place(settings.data_dir, code),
-        "edge_database_url": None,
-        "cors_origins": (origin,),
-    }
-    return replace(settings, **own, port=0, workers=1)
+    own = {"data_dir": own_place(settings.data_dir, code), "edge_database_url": None, "cors_origins": (origin,)}
+    return settings.model_copy(update={**own, "port": 0, "workers": 1})
 
 
 async def _edge(report: Report, settings: Settings, data_center: str) -> None:

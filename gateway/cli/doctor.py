@@ -36,7 +36,7 @@ async def _examine(settings: Settings) -> Examined:
     async with database_address(settings) as dsn:
         db = await connect(settings, dsn)
         try:
-            found = await examine(db, dsn, settings.listen_url.text if settings.listen_url else None)
+            found = await examine(db, dsn, settings.listen_url.get_secret_value() if settings.listen_url else None)
             if found.is_current:
                 found = replace(found, amiss=(*found.amiss, *await _faults(db)))
         finally:
@@ -58,7 +58,7 @@ async def _amiss_at_edges(settings: Settings) -> AsyncIterator[str]:
     """Say of each edge that cannot be delivered to why that is."""
     for data_center, address in settings.edges.items():
         try:
-            async with open_edge(address.text):
+            async with open_edge(address.get_secret_value()):
                 pass
         except (SchemaError, Unavailable, DatabaseRefused, Timeout) as error:
             yield f"Edge {data_center}: {error.message}"

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +52,7 @@ def edge(
     code = _code(data_center)
     settings = settings_of(host=host, port=port, data_dir=data_dir)
     if data_dir is None and settings.edge_database_url is None:
-        settings = replace(settings, data_dir=own_place(settings.data_dir, code))
+        settings = settings.model_copy(update={"data_dir": own_place(settings.data_dir, code)})
     run(serve_edge(settings, code, _address(listen), partial(_announce, code)))
 
 

@@ -95,7 +95,7 @@ async def _verify_edges(settings: Settings, db: Database, scope: Scope, found: _
     config, name = await Configurations().read(db, scope), scope.sandbox.name
     for data_center, address in settings.edges.items():
         try:
-            async with open_edge(address.text) as edge:
+            async with open_edge(address.get_secret_value()) as edge:
                 compared, differences = await verify_edge(db, edge, scope, config, data_center)
         except (SchemaError, Unavailable, DatabaseRefused, Timeout) as error:
             compared, differences = 0, [Difference("edge", data_center, error.message)]

@@ -11,5 +11,5 @@ async def connect(settings: Settings, dsn: str) -> Database:
         size=settings.database_connections,
         statement_seconds=settings.request_seconds,
         cache_size=settings.statement_cache,
-        listen_dsn=settings.listen_url.text if settings.listen_url else None,
+        listen_dsn=settings.listen_url.get_secret_value() if settings.listen_url else None,
     )

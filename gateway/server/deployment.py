@@ -61,7 +61,7 @@ def system_user() -> str:
 async def database_address(settings: Settings) -> AsyncIterator[str]:
     """Yield the address of the Postgres in the settings, or run the embedded one during the block. Raises ClusterError."""
     if settings.database_url is not None:
-        yield settings.database_url.text
+        yield settings.database_url.get_secret_value()
         return
     connections = max(MIN_CONNECTIONS, (settings.workers + 1) * (settings.database_connections + 1) + EXTRA_CONNECTIONS)
     room = {"max_connections": str(connections)}
@@ -98,7 +98,7 @@ async def _provide(settings: Settings, dsn: str, db: Database) -> Deployment:
 def _set_keys(settings: Settings) -> SigningKeys | None:
     """Return the keys of the settings that sign tokens, None where those of the data directory do."""
     given = (settings.jwt_secret, settings.jwt_former_secret)
-    current, former = (SigningKey(one.text) if one else None for one in given)
+    current, former = (SigningKey(one.get_secret_value()) if one else None for one in given)
     return SigningKeys(current, former) if current else None
 
 

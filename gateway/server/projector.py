@@ -55,7 +55,9 @@ LISTED_SECONDS: Final = 10.0
 async def projecting(db: Database, configurations: Configurations, settings: Settings) -> AsyncIterator[None]:
     """Deliver to the edges of the settings as long as the block lasts."""
     edges, issuers = settings.edges.items(), DeliveredIssuers(settings.jwt_issuers, settings.jwt_leeway_seconds)
-    projectors = [Projector(db, configurations, code, address.text, issuers=issuers) for code, address in edges]
+    projectors = [
+        Projector(db, configurations, code, address.get_secret_value(), issuers=issuers) for code, address in edges
+    ]
     tasks = [asyncio.create_task(projector.work()) for projector in projectors]
     if projectors:
         tasks.append(asyncio.create_task(issuers.watch()))

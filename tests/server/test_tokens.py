@@ -269,7 +269,7 @@ async def test_a_silent_issuer_delays_no_other(key_server):
     server = await asyncio.start_server(silent.handle, "127.0.0.1", 0)
     async with server:
         silent.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
-        other = replace(issuer(silent.url), issuer="https://silent.example")
+        other = issuer(silent.url).model_copy(update={"issuer": "https://silent.example"})
         reader = TokenReader(KEYS, [other, issuer(key_server.url)])
         held = await waits(reader, foreign(RSA_KEY, "RS256", "rsa", iss="https://silent.example"), silent)
         assert (await reader.read(foreign(RSA_KEY, "RS256", "rsa", scope="admin"))).permissions == {Permission.ADMIN}

@@ -40,7 +40,7 @@ async def open_edge(
     Raises ClusterError, DatabaseRefused, SchemaError, SettingsError for the store of another data centre, Unavailable.
     """
     if settings.edge_database_url is not None:
-        dsn = settings.edge_database_url.text
+        dsn = settings.edge_database_url.get_secret_value()
         await _prepare(settings, dsn, data_center)
         yield EdgeDeployment(dsn, None)
         return
