@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import re
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -22,8 +24,11 @@ OWN_SERVER = {
 }
 """Fixtures with a server that is none of the cluster, and why."""
 
+ON_A_SHARD = re.compile(r"gateway\.\w+_\d{6}\b")
 PREPARED = "select sum(result::int) from run_command_on_workers('select count(*) from pg_prepared_xacts where database = current_database()')"
 CLOSE = "select count(pg_terminate_backend(pid, 1000)) from pg_stat_activity where datname = $1"
+SHARDS = 8
+"""Into so many each table is cut: golden files tell how many of them are asked."""
 MOST_LEFT = 6
 """So many databases may wait to be dropped: a test waits for none, but all of them take room."""
 
@@ -43,7 +48,7 @@ def why_skipped(item: pytest.Item) -> str | None:
 
 def own(name: str) -> str:
     """Return the name of a database that no other process of tests uses."""
-    return name if name == "postgres" else f"{name}_{os.getpid()}"
+    return name if name == "postgres" or name.endswith(f"_{os.getpid()}") else f"{name}_{os.getpid()}"
 
 
 class CitusCluster:
@@ -90,11 +95,18 @@ class CitusCluster:
             await connection.execute("create extension citus")
             await connection.close()
         coordinator = await asyncpg.connect(self.dsn(name))
+        await coordinator.execute(f"alter database {own(name)} set citus.shard_count = {SHARDS}")
         (first, *others) = self._nodes
         await coordinator.execute("select citus_set_coordinator_host($1, $2)", *first)
         for node in others:
             await coordinator.execute("select citus_add_node($1, $2)", *node)
         await coordinator.close()
+
+    async def settle(self, name: str) -> None:
+        """Forget how transactions of a database ended, before it is copied: in a copy, nodes would be waited for that have nothing to commit."""
+        connection = await asyncpg.connect(self.dsn(name))
+        await connection.execute("select recover_prepared_transactions()")
+        await connection.close()
 
     async def drop_database(self, name: str) -> None:
         """Drop a database if it exists, closing its connections."""
@@ -121,6 +133,22 @@ class CitusCluster:
 
     def _at(self, host: str, port: int, database: str) -> str:
         return f"postgresql://{self._url.netloc.rpartition('@')[0]}@/{database}?host={host}&port={port}"
+
+
+@contextmanager
+def asked_shards(connection: Any) -> Iterator[list[str]]:
+    """A context in which each command to a shard is noted that the coordinator sends, if it tells them (`citus.log_remote_commands`)."""
+    sent: list[str] = []
+
+    def note(_: Any, message: Any) -> None:
+        if message.message.startswith("issuing ") and ON_A_SHARD.search(message.message):
+            sent.append(message.message)
+
+    connection.add_log_listener(note)
+    try:
+        yield sent
+    finally:
+        connection.remove_log_listener(note)
 
 
 class WorkerLine:

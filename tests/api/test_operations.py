@@ -4,11 +4,15 @@
 put together for it. A variable takes its value from the story by its name. Ids that differ from run to run are named in answers; times and
 xids do not differ.
 
+On a cluster the answers are the same, by other statements: `operations/tasks.json` tells for each of them how many shards it asks.
+
 After a change that is meant, `GOLDEN=write pytest tests/api/test_operations.py` writes answers, counts and SQL anew: read the difference.
 """
 
 import os
 import re
+from bisect import insort
+from collections import defaultdict
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +20,7 @@ from typing import Any
 
 import orjson
 import pytest
+from citus import CLUSTER_URL, asked_shards
 from client import Client
 from story import END, Story
 
@@ -26,6 +31,7 @@ from gateway.storage.database import Session
 from gateway.storage.queries import Query, query
 
 OPERATIONS = Path(__file__).parent / "operations"
+TASKS = OPERATIONS / "tasks.json"
 CASES = sorted(OPERATIONS.rglob("*.graphql"))
 REWRITE = os.environ.get("GOLDEN") == "write"
 STORY = "gateway_story"
@@ -39,13 +45,17 @@ CURSORS = {"cursor", "startCursor", "endCursor"}
 async def story(cluster) -> Story:
     """Told once; each case that changes something gets a copy of the database."""
     await cluster.create_database(STORY, template="gateway_template")
-    return await Story.create(cluster.dsn(STORY))
+    story = await Story.create(cluster.dsn(STORY))
+    if CLUSTER_URL:
+        await cluster.settle(STORY)
+    return story
 
 
 @asynccontextmanager
 async def copied(cluster, story, name):
     await cluster.create_database(name, template=STORY)
-    async with story.at(END, cluster.dsn(name)) as world:
+    dsn = cluster.dsn(name) + ("&citus.log_remote_commands=on" if CLUSTER_URL else "")
+    async with story.at(END, dsn) as world:
         yield world
     await cluster.drop_database(name)
 
@@ -67,7 +77,7 @@ async def client(cluster, story, read_world, case):
 
 @pytest.fixture
 def generated(monkeypatch) -> list[Query]:
-    """The statements that run with SQL that was put together for them."""
+    """The statements that run with SQL that was put together for them; not noted on a cluster."""
     found: list[Query] = []
 
     def noting(run):
@@ -78,9 +88,29 @@ def generated(monkeypatch) -> list[Query]:
 
         return noted
 
-    for verb in ("rows", "row", "value"):
+    for verb in () if CLUSTER_URL else ("rows", "row", "value"):
         monkeypatch.setattr(Session, verb, noting(getattr(Session, verb)))
     return found
+
+
+@pytest.fixture
+def tasks(monkeypatch) -> dict[str, list[int]]:
+    """How many shards each run of each statement asks, by its name; none on one Postgres."""
+    counts: dict[str, list[int]] = defaultdict(list)
+
+    def noting(run):
+        async def noted(session, statement, *args, **more):
+            with asked_shards(session._connection) as sent:
+                result = await run(session, statement, *args, **more)
+            if sent:
+                insort(counts[getattr(statement, "name", f"copy {statement}")], len(sent))
+            return result
+
+        return noted
+
+    for verb in ("rows", "row", "value", "execute", "update_rows", "copy", "copy_packed") if CLUSTER_URL else ():
+        monkeypatch.setattr(Session, verb, noting(getattr(Session, verb)))
+    return counts
 
 
 def case_id(case: Path) -> str:
@@ -88,16 +118,27 @@ def case_id(case: Path) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)
-async def test_an_operation_answers_as_before_by_the_same_statements(client, story, statements, generated, case):
+async def test_an_operation_answers_as_before_by_the_same_statements(
+    client, story, case, *, statements, generated, tasks
+):
     text = case.read_text(encoding="utf-8")
     variables = {name: story.names[name] for name in re.findall(r"\$(\w+):", text)}
     await client.data("{ __typename }")  # the configuration is at hand, as it is for all but the first request
     scope = await client.scope()
     generated.clear()
+    tasks.clear()
     with statements() as ran:
         response = await client.operations.run(scope, Request(text, variables))
     answer = Namer(story.names).named(orjson.loads(orjson.dumps(response.body)))
     sql = "\n\n".join(sorted({f"-- {query.name}\n{query.sql};" for query in generated}))
+    if CLUSTER_URL:
+        assert answer == orjson.loads(case.with_suffix(".json").read_bytes())
+        golden_tasks = orjson.loads(TASKS.read_bytes())
+        if REWRITE:
+            golden_tasks[case_id(case)] = dict(tasks)
+            TASKS.write_bytes(orjson.dumps(golden_tasks, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+        assert tasks == golden_tasks[case_id(case)]
+        return
     if REWRITE:
         rewrite(case, text, answer, len(ran))
         write_sql(case.with_suffix(".sql"), sql)
@@ -115,7 +156,8 @@ def test_the_number_of_statements_does_not_depend_on_how_many_are_asked_for():
 
 
 def test_no_answer_is_left_without_its_operation():
-    assert {case.with_suffix(".json") for case in CASES} == set(OPERATIONS.rglob("*.json"))
+    assert {case.with_suffix(".json") for case in CASES} == set(OPERATIONS.rglob("*.json")) - {TASKS}
+    assert {case_id(case) for case in CASES} >= set(orjson.loads(TASKS.read_bytes()))
     assert {case.with_suffix(".sql") for case in CASES} >= set(OPERATIONS.rglob("*.sql"))
 
 
