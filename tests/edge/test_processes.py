@@ -7,7 +7,7 @@ import random
 import re
 import signal
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from uuid import uuid5
@@ -78,7 +78,8 @@ class Network:
         if with_postgres:
             pid = int((self.place / name / "postgres/postmaster.pid").read_text().splitlines()[0])
             for process in (pid, *children(pid)):
-                os.kill(process, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # one that ended by itself meanwhile
+                    os.kill(process, signal.SIGKILL)
 
     def client(self):
         return self.running["hub"].client()
