@@ -64,7 +64,7 @@ select {columns}
 -- name: list_lines(sandbox_id, xids, xid, dataset_id, event_id, size) -> rows
 -- Read the next events of each identity behind a key, as lines of JSON without the brace that they begin with: `{taken}` of their documents. With the
 -- identity, how many there are, and the key of the last where there are as many as may be. Of bytes the rest is copied; of a text each character would be
--- looked at. Walks as `list_by_key` does.
+-- looked at. Walks identity_pkey, then event_pkey once for each identity.
 select i.xid, i.namespace_id, i.value, e.*
   from gateway.identity i
  cross join lateral (
