@@ -92,14 +92,18 @@ select {is_current} as is_current, string_agg(coalesce({text}, ''), E'\x01' orde
   {graph}
   {profile};
 
--- name: read_people_by_id(sandbox_id, policy_id, version, profile_ids) -> rows
--- Read the people with these ids, for those that exist. Walks graph_pkey and profile_pkey.
+-- name: read_people_by_id(sandbox_id, policy_id, profile_ids) -> rows
+-- Read the people with these ids, for those that exist, with what any version of the policy keeps: to look for the version in the same statement
+-- costs more than all the rest, as a cluster sends what it finds on the coordinator to every node. Walks graph_pkey and profile_pkey.
 select {columns}
   from gateway.graph g
   left join gateway.profile p
-    on p.sandbox_id = $1 and p.policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
-   and p.profile_id = any($4::uuid[]) and p.profile_id = g.profile_id
- where g.sandbox_id = $1 and g.profile_id = any($4::uuid[]);
+    on p.sandbox_id = $1 and p.policy_id = $2 and p.profile_id = any($3::uuid[]) and p.profile_id = g.profile_id
+ where g.sandbox_id = $1 and g.profile_id = any($3::uuid[]);
+
+-- name: is_version(sandbox_id, policy_id, version) -> value
+-- Tell whether the policy has this version. Walks merge_policy_pkey.
+select exists (select 1 from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3);
 
 -- name: list_people(sandbox_id, policy_id, version, after, before, size) -> rows
 -- List the people between two ids, from the one or from the other. Walks graph_pkey, then profile_pkey once for each.

@@ -41,6 +41,7 @@ from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query
 
 READ_BY_ID = query("people.read_people_by_id")
+IS_VERSION = query("people.is_version")
 LIST_IDS = query("people.list_ids")
 COUNT = query("people.count_people")
 READ_MERGED = query("people.read_merged")
@@ -365,10 +366,19 @@ async def _read_by_id(
     if not profile_ids:
         return {}
     statement = READ_BY_ID.filled(columns=", ".join(["g.profile_id", *RAW[PERSON], *RAW[DOCUMENT]]))
-    rows = await db.rows(statement, scope.sandbox_id, *policy, list(profile_ids))
+    rows = await db.rows(statement, scope.sandbox_id, policy[0], list(profile_ids))
+    is_kept = policy != NO_POLICY and await db.value(
+        IS_VERSION, scope.sandbox_id, *policy
+    )  # afterwards: versions only grow
     return {
         profile_id: Person(
-            profile_id, tuple(members), tuple(event_xids), identity_map, size, is_contested, _merged(*kept)
+            profile_id,
+            tuple(members),
+            tuple(event_xids),
+            identity_map,
+            size,
+            is_contested,
+            _merged(*kept) if is_kept else None,
         )
         for profile_id, members, event_xids, identity_map, size, is_contested, *kept in rows
     }
