@@ -1,10 +1,12 @@
 """A real browser, and the GraphiQL page in it."""
 
+import asyncio
 import json
 import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NoReturn
@@ -22,6 +24,7 @@ from playwright.async_api import (
     WebSocket,
     async_playwright,
 )
+from playwright.async_api import Error as PlaywrightError
 
 from gateway.server.http.console import BUILT
 from hatch_build import is_current
@@ -79,8 +82,16 @@ class ConsolePage:
         """Goes to a link to the page that is open already, and waits until the page that it loads anew can be used."""
         await self.page.evaluate("window.isFormer = true")  # an event of loading may be the former page's
         await self.page.goto(link)
-        await self.page.wait_for_function("!window.isFormer")
+        await self.until("!window.isFormer")
         await self.is_ready()
+
+    async def until(self, condition: str) -> None:
+        """Waits until JavaScript is true in the page, also in one that replaces it. Playwright's own way to wait calls `eval`, which the page's policy forbids."""
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(PlaywrightError):  # the page was replaced meanwhile
+                    if await self.page.evaluate(condition):
+                        return
 
     async def tabs(self) -> list[str]:
         return await self.page.locator(".graphiql-tab-button").all_inner_texts()

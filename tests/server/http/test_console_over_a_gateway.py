@@ -1,6 +1,5 @@
 """GraphiQL in a real browser over real gateways: over the demo, in an empty sandbox, and with tokens that end."""
 
-import asyncio
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -63,11 +62,21 @@ async def test_a_link_brings_the_examples_of_its_sandbox_over_those_that_nobody_
     await console.follow(f"{demo.url}/graphiql/#{urlsplit(demo.link).fragment}")
     assert await console.tabs() == list(OF_THE_DEMO)
     await console.write("Mine", "query Mine { viewer { organization } }")
-    async with asyncio.timeout(30):
-        while "query Mine" not in await console.page.evaluate("sessionStorage.getItem('graphiql:tabState')"):
-            pass  # until GraphiQL has stored its tabs
+    await console.until("sessionStorage.getItem('graphiql:tabState').includes('query Mine')")
     await console.follow(f"{demo.url}/graphiql/#{urlsplit(demo.link).fragment}")
     assert await console.tabs() == [*OF_THE_DEMO, "Mine"]
+
+
+@pytest.mark.usefixtures("built_console")
+async def test_examples_that_graphiql_stores_while_a_link_is_followed_go_with_the_others(demo, open_console) -> None:
+    console = await open_console(f"{demo.url}/graphiql/")
+    await console.until("sessionStorage.getItem('graphiql:tabState')")
+    await console.page.evaluate("""() => {
+        const tabs = sessionStorage.getItem('graphiql:tabState');
+        addEventListener('beforeunload', () => sessionStorage.setItem('graphiql:tabState', tabs));
+    }""")
+    await console.follow(f"{demo.url}/graphiql/#{urlsplit(demo.link).fragment}")
+    assert await console.tabs() == list(OF_THE_DEMO)
 
 
 @pytest.mark.usefixtures("built_console")

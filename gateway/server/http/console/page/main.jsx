@@ -119,16 +119,15 @@ function Console({ tabs }) {
   );
 }
 
-function openLink() {
-  const isLink = takeFromAddress();
-  if (isLink) forgetExamples();
-  return isLink;
-}
+// A second link pasted into the same tab only changes the fragment: the page starts again with the new headers. The examples of the former
+// sandbox are forgotten last of all, since GraphiQL stores its tabs a moment after they have changed.
+addEventListener('hashchange', () => {
+  if (!takeFromAddress()) return;
+  addEventListener('pagehide', forgetExamples);
+  location.reload();
+});
 
-// A second link pasted into the same tab only changes the fragment: the page starts again with the new headers.
-addEventListener('hashchange', () => openLink() && location.reload());
-
-openLink();
+if (takeFromAddress()) forgetExamples();
 watchToken();
 const tabs = await examples();
 createRoot(document.getElementById('console')).render(<Console tabs={tabs} />);
