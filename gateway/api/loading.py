@@ -107,7 +107,7 @@ class Kept(Generic[G, K, V]):
         found = self._asked.get(asked)
         if found is None:
             is_small = len(key[1]) <= FEW and self._shared.piece(key[0]) >= FEW * READS_PER_PIECE
-            found = self._shared.small.load(key) if is_small else asyncio.ensure_future(self._weighed(*key))
+            found = self._shared.small.load(key) if is_small else asyncio.ensure_future(self._weighed(*key, asked[1]))
             self._asked[asked] = found
         return found
 
@@ -118,16 +118,14 @@ class Kept(Generic[G, K, V]):
         self._shared.small.drop_unwanted()
         self._shared.large.drop_unwanted()
 
-    async def _weighed(self, arguments: G, keys: tuple[K, ...]) -> list[V]:
-        tokens, shared = list(map(self._token, keys)), self._shared
-        by_token = dict(zip(tokens, keys, strict=True))
-        distinct = list(by_token.values())
-        read = partial(shared.read if len(distinct) > FEW else self._together, arguments)
-        values = await self._budget.read(distinct, read, self._weight, shared.piece(arguments))
-        if len(distinct) == len(keys):
-            return values
-        found = dict(zip(by_token, values, strict=True))
-        return [found[token] for token in tokens]
+    async def _weighed(self, arguments: G, keys: tuple[K, ...], tokens: tuple[Hashable, ...]) -> list[V]:
+        if len({*tokens}) < len(tokens):
+            by_token = dict(zip(tokens, keys, strict=True))
+            values = await self._weighed(arguments, tuple(by_token.values()), tuple(by_token))
+            found = dict(zip(by_token, values, strict=True))
+            return [found[token] for token in tokens]
+        read = partial(self._shared.read if len(keys) > FEW else self._together, arguments)
+        return await self._budget.read(keys, read, self._weight, self._shared.piece(arguments))
 
     def _together(self, arguments: G, keys: Sequence[K]) -> "asyncio.Future[list[V]]":
         return self._shared.large.load((arguments, tuple(keys)))

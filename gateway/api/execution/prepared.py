@@ -50,14 +50,14 @@ class Prepared:
         return Cost.of(self.schema, self.document, self.node)
 
     @cached_property
-    def selectors(self) -> AskedSelectors:
-        """The selectors among its arguments."""
-        return AskedSelectors(self.schema, self.document, self.node)
+    def selectors(self) -> AskedSelectors | None:
+        """The selectors among its arguments, None if there are none."""
+        return AskedSelectors(self.schema, self.document, self.node) or None
 
     @cached_property
-    def conditions(self) -> AskedConditions:
-        """The conditions in PQL among its arguments."""
-        return AskedConditions(self.schema, self.document, self.node)
+    def conditions(self) -> AskedConditions | None:
+        """The conditions in PQL among its arguments, None if there are none."""
+        return AskedConditions(self.schema, self.document, self.node) or None
 
     @cached_property
     def preconditions(self) -> Preconditions:
@@ -102,7 +102,12 @@ class Prepared:
             stages.end()
 
     def keep(self, values: VariableValues, plan: Plan) -> Plan:
-        """Keep a new plan for these values of the variables, and return it."""
+        """Keep a new plan for these values of the variables and return it, or the one that was made meanwhile.
+
+        The reads of all its requests then have one projection, which is found without being compared node by node.
+        """
+        if (kept := self.kept_plan(values)) is not None:
+            return kept
         self._plans.put(self._flags(values), plan)
         return plan
 

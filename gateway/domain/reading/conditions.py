@@ -86,13 +86,11 @@ async def read_instant(db: Reader) -> datetime:
 
 
 @contextmanager
-def within_range(what: str = "a condition computes", *, computes: bool = True) -> Iterator[None]:
-    """Run what computes values of expressions in Postgres and parses them, if it does. `what` computes them, for the message. Raises BadPql."""
+def within_range(what: str = "a condition computes") -> Iterator[None]:
+    """Run what computes values of expressions in Postgres and parses them. `what` computes them, for the message. Raises BadPql."""
     try:
         yield
     except (Unstorable, orjson.JSONDecodeError) as error:  # the latter: JSON has no number that large
-        if not computes:
-            raise
         raise BadPql(f"A value that {what} is out of range.") from error
 
 

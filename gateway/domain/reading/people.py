@@ -281,7 +281,10 @@ async def _computed(reading: Awaitable[_Read], scope: Scope, way: Way, records: 
 
 async def _texts(made: Made, db: Reader, scope: Scope, way: Way, xids: Sequence[UUID]) -> list[str | None] | None:
     row = await _computed(made.row(db, scope.sandbox_id, *way.policy, xids), scope, way, len(xids))
-    return [text or None for text in row["texts"].split(_BETWEEN)] if row and row["is_current"] else None
+    if not row or not row["is_current"]:
+        return None
+    texts: list[str | None] = row["texts"].split(_BETWEEN)
+    return texts if all(texts) else [text or None for text in texts]
 
 
 def _found(rows: Sequence[Any], way: Way) -> list[Found] | None:

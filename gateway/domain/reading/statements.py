@@ -35,12 +35,16 @@ class Made(NamedTuple):
 
     async def rows(self, db: Reader, *own: Any) -> Sequence[Any]:
         """Read the rows for the values of its own parameters. Raises BadPql for a value that a condition computes and that is out of range."""
-        with within_range(computes=self.computes):
+        if not self.computes:
+            return await db.rows(self.query, *own, *self.values)
+        with within_range():
             return await db.rows(self.query, *own, *self.values)
 
     async def row(self, db: Reader, *own: Any) -> Any:
         """Read the one row, as `rows` does."""
-        with within_range(computes=self.computes):
+        if not self.computes:
+            return await db.row(self.query, *own, *self.values)
+        with within_range():
             return await db.row(self.query, *own, *self.values)
 
 
@@ -65,6 +69,8 @@ class Statements:
         if made is None:
             made = self._make(structure, *more)
             self._made.put((structure, *more), made, len(made.query.sql))
+        if not given:
+            return made
         return made._replace(values=[given[value.place] if isinstance(value, Slot) else value for value in made.values])
 
 

@@ -112,6 +112,10 @@ class Caller:
     scope: Scope
     expires_at: float
 
+    def is_owned_by(self, owner: ApiKeyOwner | None) -> bool:
+        """Return whether the owner is still this one: mostly the same object, which need not be compared field by field."""
+        return owner is self.owner or owner == self.owner
+
 
 class Confirmation:
     """The check of a known caller against the database; awaiting it gives the scope, and raises as `Callers.meet` does.
@@ -138,7 +142,7 @@ class Confirmation:
     def _look(self, found: "asyncio.Future[ApiKeyOwner | None]") -> None:
         if found.cancelled() or found.exception():
             self._give_up()
-        elif found.result() != self._caller.owner:
+        elif not self._caller.is_owned_by(found.result()):
             try:
                 self._caller.credentials.scope(found.result())
             except (Unauthenticated, Forbidden):
@@ -179,7 +183,7 @@ class Callers:
 
     def scope_by(self, caller: Caller, owner: ApiKeyOwner | None) -> Scope:
         """Return the scope of a known caller whose key has this owner now. Raises Unauthenticated, Forbidden."""
-        if owner == caller.owner:
+        if caller.is_owned_by(owner):
             self._note_use(caller.scope)
             return caller.scope
         return self._admit(caller.credentials, owner).scope

@@ -45,9 +45,8 @@ class CompactCycle(RequestResponseCycle):
         length = by_name.get(b"content-length")
         if length is None or not self.keep_alive or not by_name.keys().isdisjoint(UNUSUAL):
             return None
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        head = b"%b%b\r\n" % (STATUS_LINE[message["status"]], b"".join(lines))
-        if not head.count(b"\n") == head.count(b"\r") == len(lines) + 2:
+        head = STATUS_LINE[message["status"]] + b"\r\n".join([*map(b": ".join, headers), b"\r\n"])
+        if not head.count(b"\n") == head.count(b"\r") == len(headers) + 2:
             return None  # a line break in a header would end the head
         self.expected_content_length = int(length)
         return head
