@@ -120,7 +120,7 @@ select {columns}
 -- who they are, their identities with whose each is, those with events, and their identity maps as a JSON array; how many were looked at, and the last of
 -- them. Walks graph_pkey, then profile_pkey once for each.
 with page as materialized (
-     select {is_current} as is_current, g.profile_id, g.xids, g.event_xids, g.identity_map::text as identity_map, {text} as text,
+     select ({is_current}) is true as is_current, g.profile_id, g.xids, g.event_xids, g.identity_map::text as identity_map, {text} as text,
             ($6 is false or p.modified_at is not null)
             and ($7::timestamptz is null and $8::timestamptz is null
                  or {modified_at} >= coalesce($7, '-infinity') and {modified_at} < coalesce($8, 'infinity')) as is_wanted

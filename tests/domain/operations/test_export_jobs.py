@@ -23,10 +23,14 @@ from gateway.domain.operations.export_jobs import (
     delete_export_job,
     list_export_jobs,
     read_export_jobs,
+    understand,
 )
 from gateway.domain.operations.export_locations import Locations
+from gateway.domain.operations.export_reading import Reading
 from gateway.domain.operations.export_retention import expire_exports
 from gateway.domain.reading.changes import list_changes
+from gateway.domain.reading.people import FIRST, Wanted
+from gateway.domain.reading.profiles import list_texts
 from gateway.domain.rules.keyset import Window
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
@@ -110,6 +114,20 @@ async def test_people_are_the_same_whether_the_policy_keeps_their_profiles_or_no
                 found.append(rows_of(world, locations, export, "profiles"))
         assert (found[-4], found[-3]) == (found[-2], found[-1])
         assert len(found[-1]) == count
+
+
+async def test_postgres_puts_no_people_together_by_another_version_of_the_configuration(peopled):
+    """Computed values are of one version: by another one, people are read one by one."""
+    world = peopled
+    await world.publish("visits", "xEvent.count()")
+    own, former = f"_{world.scope.organization.code}.ComputedAttributes.visits", await world.config()
+    await world.publish("days", "xEvent.max(timestamp)")
+    for config, are_there in ((former, False), (await world.config(), True)):
+        asked = await understand(config, ExportRequest(config.default_policy.policy_id, 1, fields=own))
+        place = world.db, world.scope, config, config.default_policy
+        node, everybody = Reading(*place, asked).node, Wanted(only_with_records=False, since=None, until=None)
+        found = await list_texts(*place, after=FIRST, size=10, of=node, wanted=everybody)
+        assert (found is not None) == are_there
 
 
 async def test_events_have_fields_a_window_and_a_condition_of_their_own(peopled, locations):
