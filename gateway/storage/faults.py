@@ -78,11 +78,13 @@ UNAVAILABLE_STATES: Final = ("08", "25006", "25P03", "53", "57", "58")
 transaction that it ended (25P03), no room or memory (53), a stop or a start (57), errors of its system (58)."""
 
 DUPLICATE_OF_A_COPY: Final = "duplicate key value violates unique constraint"
-NODE_LOST: Final = "server closed the connection unexpectedly"
-SHARD_REPLACED: Final = "could not find valid entry for shard"
-"""How the coordinator of a cluster tells, as errors of its own, that a node refuses a row of a COPY, that one has gone, and that a shard was split
-while the statement waited for it."""
+"""How the coordinator of a cluster tells, as an error of its own, that a node refuses a row of a COPY."""
 
+OF_A_NODE: Final[tuple[tuple[str, type[GatewayError]], ...]] = (
+    ("server closed the connection unexpectedly", Unavailable),  # the node has gone
+    ("could not find valid entry for shard", Contended),  # it was split while the statement waited for it
+)
+"""Errors of its own by which a coordinator tells of a node, by how they begin."""
 
 OF_NO_ROW: Final = (
     "could not ",
@@ -128,16 +130,15 @@ async def run_unless_lost(connection: Any, work: Coroutine[Any, Any, T]) -> T:
 
 def translated(error: Exception, *, is_closed: bool) -> GatewayError:
     """Return the error of ours for one of the driver's. `is_closed`: whether its connection is closed by now."""
-    for kinds, ours in SIMPLE:
-        if isinstance(error, kinds):
-            return ours()
+    of_a_node = str(error) if isinstance(error, InternalServerError) else ""
+    by_class = [ours for kinds, ours in SIMPLE if isinstance(error, kinds)]
+    if known := by_class or [ours for beginning, ours in OF_A_NODE if of_a_node.startswith(beginning)]:
+        return known[0]()
     condition, state = type(error).__name__.removesuffix("Error"), getattr(error, "sqlstate", None)
     if isinstance(error, UNSTORABLE):
         return Unstorable(condition=condition, sqlstate=state)
-    of_a_node = str(error) if isinstance(error, InternalServerError) else ""
-    is_replaced = of_a_node.startswith(SHARD_REPLACED)
-    if is_closed or is_replaced or (state or "").startswith(UNAVAILABLE_STATES) or of_a_node.startswith(NODE_LOST):
-        return Contended() if is_replaced else Unavailable()
+    if is_closed or (state or "").startswith(UNAVAILABLE_STATES):
+        return Unavailable()
     if of_a_node.startswith(DUPLICATE_OF_A_COPY) or isinstance(error, IntegrityConstraintViolationError):
         return _violated(getattr(error, "constraint_name", None) or "", condition, state)
     if isinstance(error, InsufficientPrivilegeError):  # it names an object, and quotes no row
