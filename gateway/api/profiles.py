@@ -376,7 +376,7 @@ async def _profiles(
         asked = policy.policy_id, projection_of(info, WHOLE)
         xids, keys = input_keys(context, identities)
     found: Sequence[Any] = await context.loaders.profiles_by_xids.load((asked, tuple(xids)))
-    are_texts = asked[1].is_text and not any(isinstance(each, ProfileResult) for each in found)
+    are_texts = asked[1].is_text and ProfileResult not in {*map(type, found)}
     if are_texts and len(xids) == len(keys):
         return Finished(found)
     async with turn:

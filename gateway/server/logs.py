@@ -55,12 +55,12 @@ class _Lines:
     """Lines of JSON for requests, written to `out`, which is None where the log is text for people.
 
     Lines of requests that end in one turn of the event loop are written together after it, in writes of at most PIPE_BUF bytes, which stay
-    whole where other processes write too. `is_configured`: whether structlog knows `level`, and where its lines go.
+    whole where other processes write too. `has_changed`: whether structlog does not know `out` and `level` yet.
     """
 
     out: BinaryIO | None = None
     level: int = logging.INFO
-    is_configured: bool = True
+    has_changed: bool = False
     held: list[bytes] = field(default_factory=list)
     size: int = 0
 
@@ -93,7 +93,7 @@ def configure_logs(level: str) -> None:
     root.setLevel(LEVELS[level])
     # Ours do not go through `logging`, where a line takes several times as long.
     _lines.out, _lines.level = None if sys.stderr.isatty() else sys.stderr.buffer, LEVELS[level]
-    _lines.is_configured = False
+    _lines.has_changed = True
 
 
 class _OfLibraries(logging.Formatter):
@@ -111,8 +111,8 @@ class _OfLibraries(logging.Formatter):
 
 def _log() -> Any:
     """Return what writes all lines but those of requests."""
-    if not _lines.is_configured:
-        _lines.is_configured = True
+    if _lines.has_changed:
+        _lines.has_changed = False
         factory: Any
         renderer: Any
         if _lines.out is None:

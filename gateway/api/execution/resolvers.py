@@ -64,7 +64,7 @@ class Part(Resolver):
     async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:
         """Return the part of each parent."""
         read = list(map(parts_of, parents))
-        texts = [parts and parts[self._place] for parts in read]
+        texts = [None if parts is None else parts[self._place] for parts in read]
         values = [None if text is None else Finished(text) for text in texts]
         if None in read:
             whole = [number for number, parts in enumerate(read) if parts is None]
@@ -157,14 +157,14 @@ class RootFunction(Function):
         """Call the function."""
         try:
             value = self._function(**self._given(run))
-            return _told([await value if self.waits else value], fail)
+            return _with_failures([await value if self.waits else value], fail)
         except Exception as error:  # noqa: BLE001 (it stands where the value would)
             return [fail(error, 0)]
 
 
 async def _all(values: Awaitable[list[Any]], count: int, fail: Fail) -> list[Any]:
     try:
-        return _told(await values, fail)
+        return _with_failures(await values, fail)
     except Exception as error:  # noqa: BLE001 (it stands where the values would)
         return [fail(error, index) for index in range(count)]
 
@@ -208,12 +208,12 @@ async def _awaited(coroutines: list[Coroutine[Any, Any, Any]], fail: Fail) -> li
     """Several go side by side, so that what they ask of a loader goes to the store in one call."""
     if len(coroutines) == 1:
         try:
-            return _told([await coroutines[0]], fail)
+            return _with_failures([await coroutines[0]], fail)
         except Exception as error:  # noqa: BLE001 (whatever it is, it concerns this one value)
             return [fail(error, 0)]
-    return _told(await asyncio.gather(*coroutines, return_exceptions=True), fail)
+    return _with_failures(await asyncio.gather(*coroutines, return_exceptions=True), fail)
 
 
-def _told(values: list[Any], fail: Fail) -> list[Any]:
+def _with_failures(values: list[Any], fail: Fail) -> list[Any]:
     """Return the values, with what `fail` gives in place of each error among them."""
     return [fail(value, index) if isinstance(value, Exception) else value for index, value in enumerate(values)]

@@ -338,7 +338,7 @@ class Configurations:
         return sum(len(config.broken) for config in self._cached.values())
 
     async def read(self, db: Database, scope: Scope, at_least: int | None = None) -> Configuration:
-        """Return the sandbox's configuration, at the scope's `config_version` or `at_least` or later. Needs no permission. Raises Forbidden once it is gone."""
+        """Return the configuration, as of `at_least` and the scope's version or later. Needs no permission. Raises Forbidden once the sandbox is gone."""
         wanted = max(scope.sandbox.config_version, at_least or 0)
         if (known := self._find(scope.sandbox_id, wanted)) is not None:
             return known

@@ -370,9 +370,8 @@ async def _read_by_id(
         return {}
     statement = READ_BY_ID.filled(columns=", ".join(["g.profile_id", *RAW[PERSON], *RAW[DOCUMENT]]))
     rows = await db.rows(statement, scope.sandbox_id, policy[0], list(profile_ids))
-    is_kept = policy != NO_POLICY and await db.value(
-        IS_VERSION, scope.sandbox_id, *policy
-    )  # afterwards: versions only grow
+    # Asked for after the rows were read: versions only grow, so that the policy had this one then, too.
+    is_kept = policy != NO_POLICY and await db.value(IS_VERSION, scope.sandbox_id, *policy)
     return {
         profile_id: Person(
             profile_id,

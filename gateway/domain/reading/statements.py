@@ -1,8 +1,8 @@
 """The statements that read projections, made once for all that differ in the values of conditions alone: cursors, filters."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from gateway.domain.reading.conditions import within_range
@@ -12,6 +12,8 @@ from gateway.runtime.cache import WeightedCache
 from gateway.runtime.uuids import uuid_of
 from gateway.storage.database import Reader
 from gateway.storage.queries import Query
+
+T = TypeVar("T")
 
 MAX_CACHED_SQL_CHARACTERS: Final = 8_000_000
 """Of the statements of one noun."""
@@ -35,17 +37,18 @@ class Made(NamedTuple):
 
     async def rows(self, db: Reader, *own: Any) -> Sequence[Any]:
         """Read the rows for the values of its own parameters. Raises BadPql for a value that a condition computes and that is out of range."""
-        if not self.computes:
-            return await db.rows(self.query, *own, *self.values)
-        with within_range():
-            return await db.rows(self.query, *own, *self.values)
+        reading = db.rows(self.query, *own, *self.values)
+        return await (_in_range(reading) if self.computes else reading)
 
     async def row(self, db: Reader, *own: Any) -> Any:
         """Read the one row, as `rows` does."""
-        if not self.computes:
-            return await db.row(self.query, *own, *self.values)
-        with within_range():
-            return await db.row(self.query, *own, *self.values)
+        reading = db.row(self.query, *own, *self.values)
+        return await (_in_range(reading) if self.computes else reading)
+
+
+async def _in_range(reading: Awaitable[T]) -> T:
+    with within_range():
+        return await reading
 
 
 class Statements:
