@@ -12,8 +12,8 @@ from gateway.errors import Unavailable
 
 pytestmark = needs_cluster
 
-PEOPLE = [f"p{number}@example.com" for number in range(24)]
-"""So many that each worker keeps some, and some have an identity on each."""
+PEOPLE = [f"p{number}@example.com" for number in range(150)]
+"""So many that some have an identity on each worker, and some, one in sixteen, all of their rows on the one that stays."""
 
 PROFILE = """entityJson identities { value }
   events(first: 2, orderBy: {direction: DESC}) { totalCount nodes { eventId } }"""

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from conftest import CLUSTER_URL
 from world import World, day, event, record
 
 from gateway.domain.operations import erasure_scan
@@ -129,7 +128,7 @@ async def dumped(dsn, file):
     return text.decode()
 
 
-@pytest.mark.skipif(bool(CLUSTER_URL), reason="one Postgres only: a cluster is dumped node by node")
+@pytest.mark.one_postgres("a cluster is dumped node by node")
 async def test_a_dump_holds_people_until_they_are_erased_and_nothing_of_them_afterwards(world, dsn, cluster):
     people = [("Email", f"{number}@example.com") for number in range(30)]
     await world.records(*(record(one, ("Phone", f"+4915100{n:04}")) for n, one in enumerate(people)))

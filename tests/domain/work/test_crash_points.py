@@ -46,9 +46,8 @@ async def test_a_job_whose_worker_is_killed_after_any_commit_ends_as_if_it_had_n
     then, after = await later(passed), await later(passed + timedelta(minutes=30))
     (unharmed,) = await copies(db, waiting[kind], 1)
     committed = await worked(then, [kind])
-    if (
-        not CLUSTER_URL
-    ):  # there some go another way: events are not removed beside writers, and snapshots end at their nodes
+    # On a cluster some go another way: events are not removed beside writers, and snapshots end at their nodes.
+    if not CLUSTER_URL:
         assert {point for points in committed.values() for point in points} == COMMIT_POINTS[kind]
     places = [(job, number) for (_, job), points in committed.items() for number in range(1, len(points) + 1)]
     killed = await copies(db, waiting[kind], len(places))

@@ -4,8 +4,7 @@ import asyncio
 
 import asyncpg
 import pytest
-from citus import WorkerLine
-from conftest import CLUSTER_URL
+from citus import WorkerLine, needs_cluster
 from world import World, event
 
 from gateway.domain.work.instants import snapshot_of
@@ -36,7 +35,7 @@ async def test_a_snapshot_sees_nothing_that_comes_after_it_on_any_node(db):
     assert await db.value(COUNT, world.scope.sandbox_id) == 80
 
 
-@pytest.mark.skipif(not CLUSTER_URL, reason="GATEWAY_TEST_DATABASE_URL names no Citus cluster")
+@needs_cluster
 async def test_no_snapshot_is_taken_while_a_node_has_yet_to_commit_what_others_have(db, dsn):
     coordinator = await asyncpg.connect(dsn)
     async with WorkerLine(coordinator) as line:
