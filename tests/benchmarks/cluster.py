@@ -25,7 +25,7 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from client import Client
-from reading.processes import seconds_of_server
+from reading.processes import seconds_of_all
 from world import World, event, record
 
 from gateway.storage.database import Database
@@ -62,7 +62,7 @@ class Store:
 
     def cpu(self) -> float:
         """Seconds of this process and of all servers."""
-        return process_time() + sum(map(seconds_of_server, self.postmasters))
+        return process_time() + sum(map(seconds_of_all, self.postmasters))
 
     async def add_people(self, size: int) -> None:
         people = [next(self.numbers) for _ in range(size)]

@@ -27,6 +27,7 @@ from typing import Any, Self
 import asyncpg
 import httpx
 import orjson
+from reading.processes import seconds_of_all
 
 GATEWAY = Path(sys.executable).parent / "gateway"
 PER_TRANSACTION = 1000
@@ -133,7 +134,7 @@ class Server:
         """Seconds of CPU of the server, of its Postgres, and of the processes that this one started and that have ended."""
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         postgres = int((self.directory / "postgres/postmaster.pid").read_text().split()[0])
-        return ended.ru_utime + ended.ru_stime + _used_cpu(self.process.pid) + _used_cpu(postgres)
+        return ended.ru_utime + ended.ru_stime + seconds_of_all(self.process.pid) + seconds_of_all(postgres)
 
     async def copy(self, tables: tuple[str, ...], documents: int) -> float:
         """Empty the tables and copy their rows back; documents a second."""
@@ -191,16 +192,6 @@ def beside(server: Server, dataset_id: str, files: Path, known: int) -> tuple[fl
         rates.append((by_file, by_endpoint, between - begin, end - between))
     by_file, by_endpoint, of_file, of_endpoint = (statistics.median(each) for each in zip(*rates, strict=True))
     return by_file, by_endpoint, of_endpoint / of_file
-
-
-def _used_cpu(process: int) -> float:
-    """Seconds of CPU of a process, of those below it, and of those that have ended there."""
-    try:
-        used = sum(map(int, Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:15]))
-        below = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0  # a connection's process that has ended since it was found
-    return used / os.sysconf("SC_CLK_TCK") + sum(map(_used_cpu, map(int, below)))
 
 
 def line(what: str, rate: float, raw: float) -> None:

@@ -36,13 +36,17 @@ class Meter:
 
     def read(self) -> tuple[float, float]:
         """Seconds of both."""
-        return _seconds(self.pid), seconds_of_server(self.postmaster)
+        return _seconds(self.pid), seconds_of_all(self.postmaster)
 
 
-def seconds_of_server(postmaster: int) -> float:
-    """CPU seconds of all processes of a Postgres."""
-    served = (PROCESSES / f"{postmaster}/task/{postmaster}/children").read_text().split()
-    return _seconds(postmaster, ended=True) + sum(map(_seconds, map(int, served)))
+def seconds_of_all(pid: int) -> float:
+    """CPU seconds of a process, such as a postmaster, of those below it, and of those that have ended there; none of one that is gone."""
+    try:
+        told = (PROCESSES / f"{pid}/stat").read_text().rpartition(")")[2].split()
+        below = (PROCESSES / f"{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(map(int, told[11:15])) / TICKS + sum(map(seconds_of_all, map(int, below)))
 
 
 def in_turn(
@@ -59,13 +63,13 @@ def in_turn(
     return found
 
 
-def _seconds(pid: int, *, ended: bool = False) -> float:
-    """CPU seconds of a process, and if so of its children that have ended; none of one that is gone."""
+def _seconds(pid: int) -> float:
+    """CPU seconds of a process alone; none of one that is gone."""
     try:
         told = (PROCESSES / f"{pid}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError:
         return 0
-    return sum(map(int, told[11 : 15 if ended else 13])) / TICKS
+    return sum(map(int, told[11:13])) / TICKS
 
 
 def resident(pid: int) -> float:
