@@ -46,7 +46,8 @@ exists (select from gateway.sandbox where sandbox_id = $1 and config_version = {
 
 -- part: of_xids
 -- The partials that events of some identities make, those within a time if one is given. What is taken for buckets of one size alone reads no
--- column that they do not need, so that many are counted by the index. `{fence}` keeps what is taken apart; `{among}`: a condition on all of it.
+-- column that they do not need, so that many are counted by the index. `{limit}`: how many events are taken at most, or an
+-- `offset 0`, which keeps what is taken apart from what is made of it.
 with taken as (
   select e.xid, e.dataset_id, e.event_id, e.timestamp, {columns}
     from gateway.event as e{document}
