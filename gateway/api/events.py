@@ -203,7 +203,7 @@ def check_filter(config: Configuration, given: EventFilterInput | None) -> None:
     _filter_without_condition(given)
     for place, each in enumerate(given.properties or ()):
         with _placed(place):
-            check_path(each.path, config.union(XdmClass.EXPERIENCE_EVENT))
+            check_path(each.path, config.with_codes(config.union(XdmClass.EXPERIENCE_EVENT)))
 
 
 FilterArgument = Annotated[

@@ -24,6 +24,9 @@ Field = dict[str, Any]
 COMPUTED: Final = "meta:computed"
 """Says of an object in a union that its fields are in no document, since their values are computed."""
 
+KEYS: Final = "propertyNames"
+"""Says of a map which keys it can have, and what they are: a list as `enum`, a noun as `title`. Only where selectors and paths are checked."""
+
 RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "long": (-(2**53) + 1, 2**53 - 1),
     "integer": (-(2**31), 2**31 - 1),
@@ -63,18 +66,29 @@ def children(field: Field) -> Iterator[tuple[str, Field]]:
 
 def below(field: Field, name: str) -> Field | None:
     """Return the field of this name one step below, in any element of an array and under any key of a map; None if there is none."""
-    while field["meta:xdmType"] == "array":
-        field = field["items"]
+    field = _element(field)
     if field["meta:xdmType"] == "map":
-        return cast("Field", field["additionalProperties"])
+        keys = field.get(KEYS)
+        return cast("Field", field["additionalProperties"]) if keys is None or name in keys["enum"] else None
     return cast("Field | None", field.get("properties", {}).get(name))
 
 
 def names_below(field: Field) -> list[str]:
-    """Return the names of the fields below an object, or below the objects of an array; no names for anything else."""
+    """Return the names of the fields below an object, and the keys of a map if it has no others; in an array, below its elements; else none."""
+    field = _element(field)
+    return list(field.get("properties") or field.get(KEYS, {}).get("enum", ()))
+
+
+def noun_below(field: Field) -> str:
+    """Return what a name one step below stands for: `field`, or what the keys of a map are, such as `identity namespace`."""
+    return cast("str", _element(field).get(KEYS, {}).get("title", "field"))
+
+
+def _element(field: Field) -> Field:
+    """Return what an array, and each array in it, has as elements; any other field itself."""
     while field["meta:xdmType"] == "array":
         field = field["items"]
-    return list(field.get("properties", ()))
+    return field
 
 
 def child_path(path: str, step: str) -> str:

@@ -344,6 +344,8 @@ WRONG = {
     "loyalty,persn(name)": (9, "There is no field 'persn' here (line 1, column 9). Did you mean 'person'"),
     "person.name.firstName.x": (23, "below a plain value"),
     "identityMap.Email.idd": (19, "Did you mean 'id'?"),
+    "identityMap.email": (13, "There is no identity namespace 'email' here (line 1, column 13). Did you mean 'Email'?"),
+    "identityMap(Email,crm.id)": (19, "There is no identity namespace 'crm' here"),
     "person..name": (8, "Expected the name of a field"),
 }
 

@@ -171,6 +171,7 @@ async def test_a_configuration_is_made_changed_found_and_deleted(client):
     [
         ({"name": " "}, ("INVALID", ["name"], None, None)), ({"class": "EXPERIENCE_EVENT"}, ("INVALID", ["class"], None, None)),
         ({"selector": "person.name(first)"}, ("INVALID", ["selector"], 1, 13)), ({"selector": "identityMap,\nperso"}, ("INVALID", ["selector"], 2, 1)),
+        ({"selector": "identityMap.email"}, ("INVALID", ["selector"], 1, 13)),
         ({"selector": ""}, ("INVALID", ["selector"], 1, 1)), ({"selector": "person," * 1_500}, ("INVALID", ["selector"], None, None)),
         *(
             ({"events": {"selector": "eventType"} | events}, ("INVALID", ["events", field], *at))

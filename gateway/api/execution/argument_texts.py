@@ -139,7 +139,7 @@ def _parsed(asked: Asked, config: Configuration) -> dict[str, Selector]:
     found: dict[str, Selector] = {}
     for (xdm_class, text), (selected, _) in asked.items():
         try:
-            found[text] = parse(text, config.full_union(xdm_class))
+            found[text] = parse(text, config.with_codes(config.full_union(xdm_class)))
         except BadSelector as error:
             message = f"The selector of `{selected.key}`: {error.message}"
             raise BadSelector(message, line=error.line, column=error.column) from error

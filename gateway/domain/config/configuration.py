@@ -19,7 +19,7 @@ from gateway.domain.config.attribute_programs import Definition, Programs, Union
 from gateway.domain.config.broken_rows import Broken, BrokenRow
 from gateway.domain.config.computed_attributes import AttributeStatus, ComputedAttribute, fields_of, load_attributes
 from gateway.domain.config.datasets import Dataset, DatasetStatus, load_datasets
-from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
+from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace, with_codes
 from gateway.domain.config.policies import MergePolicy, load_policies
 from gateway.domain.config.projection_configurations import (
     ProjectionConfiguration,
@@ -206,6 +206,10 @@ class Configuration:
         """Return the union of a class with the published computed attributes, as selections have it. Never change it."""
         return self._full_unions[xdm_class]
 
+    def with_codes(self, union: Field) -> Field:
+        """Return a union of the sandbox whose `identityMap` has the codes of namespaces as its only keys, to check selectors and paths against."""
+        return with_codes(union, [*self._by_code, *(row.name for row in self.broken if row.table == "namespace")])
+
     @property
     def unions(self) -> Unions:
         """The unions of both classes, for expressions over a profile and its events."""
@@ -221,7 +225,7 @@ class Configuration:
     @property
     def selectable(self) -> Selectable:
         """What a projection can select."""
-        profile, event = (self.full_union(each) for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT))
+        profile, event = (self.with_codes(self.full_union(each)) for each in XdmClass)
         return Selectable(profile, event, self.input_type(XdmClass.EXPERIENCE_EVENT), self.unions.prefix)
 
     @cached_property
@@ -429,10 +433,8 @@ async def _load_once(tx: Session, scope: Scope, version: int, former: Configurat
     namespaces, schemas = await load_namespaces(tx, scope, faults[0]), await load_schemas(tx, scope, faults[1], known)
     datasets, policies = await load_datasets(tx, scope, faults[2]), await load_policies(tx, scope, faults[3])
     attributes = await load_attributes(tx, scope, faults[4])
-    destinations, projections = (
-        await load_destinations(tx, scope, faults[5]),
-        await load_projections(tx, scope, faults[6]),
-    )
+    destinations = await load_destinations(tx, scope, faults[5])
+    projections = await load_projections(tx, scope, faults[6])
     return Configuration(
         sandbox_id=scope.sandbox_id,
         version=version,

@@ -24,6 +24,7 @@ from gateway.domain.work.audit import Subject
 from gateway.errors import Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
+from gateway.xdm.fields import KEYS, Field
 
 LIST = query("namespaces.list_namespaces")
 LIST_OF_ERASED = query("namespaces.list_namespaces_of_erased")
@@ -119,6 +120,12 @@ def unknown_namespace(code: str, known: Iterable[str]) -> str:
     same = [each for each in codes if each.casefold() == folded]
     offered = did_you_mean(code[:MAX_CODE_CHARACTERS], same or codes[:MAX_SUGGESTIONS])
     return f"There is no identity namespace {code[:MAX_CODE_CHARACTERS]!r} in this sandbox.{offered or ' Create it first.'}"
+
+
+def with_codes(union: Field, codes: Sequence[str]) -> Field:
+    """Return the union of a class, in whose `identityMap` only these codes of namespaces are keys."""
+    map_ = union["properties"]["identityMap"] | {KEYS: {"title": "identity namespace", "enum": codes}}
+    return {**union, "properties": {**union["properties"], "identityMap": map_}}
 
 
 async def create_standard(tx: Session, sandbox_id: int) -> None:

@@ -273,7 +273,7 @@ def _selector(config: Configuration, xdm_class: XdmClass, text: str | None, *pat
     if text is None:
         return None
     try:
-        return selectors.parse(text, config.full_union(xdm_class))
+        return selectors.parse(text, config.with_codes(config.full_union(xdm_class)))
     except BadSelector as error:
         raise Invalid(error.message, path=path, line=error.line, column=error.column) from error
 

@@ -26,7 +26,7 @@ from gateway.projection.tree import Count, Order, Packed, Projection, Rows, node
 from gateway.projection.tree import Page as PageNode
 from gateway.storage.database import Database, Reader
 from gateway.storage.queries import fill, part, query
-from gateway.xdm.fields import Field, below, names_below
+from gateway.xdm.fields import Field, below, names_below, noun_below
 from gateway.xdm.leaves import FORMED_TIME, formed_time
 
 READ = query("events.read_events")
@@ -227,7 +227,7 @@ def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCo
 def check_path(path: str, schema: Field) -> None:
     """Check that documents of a schema can have a field at this dotted path. Raises BadInput, which suggests similar names.
 
-    The path has no step for the elements of an array; in a map, any key is a step.
+    The path has no step for the elements of an array; in a map, any key that it can have is a step.
     """
     field = schema
     for place, name in enumerate(path.split(".")):
@@ -235,7 +235,8 @@ def check_path(path: str, schema: Field) -> None:
         if found is None:
             above = ".".join(path.split(".")[:place])
             where = f"below `{above[:MAX_NAME]}`" if above else "in an event"
-            raise BadInput(f"There is no field {name[:40]!r} {where}.{did_you_mean(name, names_below(field))}")
+            noun = noun_below(field)
+            raise BadInput(f"There is no {noun} {name[:40]!r} {where}.{did_you_mean(name, names_below(field))}")
         field = found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.domain.rules.names import did_you_mean
 from gateway.errors import BadSelector
-from gateway.xdm.fields import Field, below, names_below
+from gateway.xdm.fields import Field, below, names_below, noun_below
 
 Selector = Mapping[str, "Selector | None"]
 """Selected fields by name: None selects everything below, a tree only what it names."""
@@ -132,7 +132,7 @@ class _Parser:
         if found is None:
             names = names_below(above)
             raise self.error(
-                f"There is no field {name[:40]!r} here{'' if names else ', below a plain value'}",
+                f"There is no {noun_below(above)} {name[:40]!r} here{'' if names else ', below a plain value'}",
                 did_you_mean(name, names),
             )
         return found
