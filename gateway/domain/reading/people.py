@@ -369,7 +369,8 @@ async def _read_by_id(
     if not profile_ids:
         return {}
     statement = READ_BY_ID.filled(columns=", ".join(["g.profile_id", *RAW[PERSON], *RAW[DOCUMENT]]))
-    rows = await db.rows(statement, scope.sandbox_id, policy[0], list(profile_ids))
+    kept_by = policy[0] or FIRST  # the id of none: Citus refuses to join the rows of a null id
+    rows = await db.rows(statement, scope.sandbox_id, kept_by, list(profile_ids))
     # Asked for after the rows were read: versions only grow, so that the policy had this one then, too.
     is_kept = policy != NO_POLICY and await db.value(IS_VERSION, scope.sandbox_id, *policy)
     return {
