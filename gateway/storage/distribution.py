@@ -18,6 +18,10 @@ KEYS: Final = {
     **dict.fromkeys(("graph", "profile", "kept_value"), "profile_id"),
 }
 """The tables that are spread, and the column of each by which: rows of the others lie where those of FIRST with this key would."""
+AMONG: Final = {False: "", True: " and xid = any($2::uuid[])"}
+"""What a statement about the xids `$2` says of each table that it looks into row by row, by whether the store is spread: without it a cluster would ask all
+nodes. One Postgres would look through the xids once more for each row.
+"""
 
 IS_UNSETTLED: Final = Query(
     "distribution.is_unsettled",

@@ -15,9 +15,9 @@ select xid, other_xid
 
 -- name: with_facts(sandbox_id, xids) -> rows
 -- Tell which of these identities have a live fragment, which have an event, and of which that is noted. Walks identity_pkey, fragment_pkey,
--- event_timeline_idx.
+-- event_timeline_idx. `among`: see `distribution.AMONG`.
 select i.xid, i.has_events as is_noted,
-       (select true from gateway.event as e where e.sandbox_id = $1 and e.xid = i.xid limit 1) is not null as has_events,
-       (select true from gateway.fragment as f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted limit 1) is not null as has_fragment
+       (select true from gateway.event as e where e.sandbox_id = $1 and e.xid = i.xid{among} limit 1) is not null as has_events,
+       (select true from gateway.fragment as f where f.sandbox_id = $1 and f.xid = i.xid{among} and not f.is_deleted limit 1) is not null as has_fragment
   from gateway.identity as i
  where i.sandbox_id = $1 and i.xid = any($2::uuid[]);

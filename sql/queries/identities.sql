@@ -12,9 +12,9 @@ from gateway.namespace n
  where n.sandbox_id = $1 and n.namespace_id = {owner}.namespace_id
 
 -- part: is_primary
--- Whether a live fragment or an event is stored under an identity.
-coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.xid = {identity}.xid and not f.is_deleted limit 1),
-         (select true from gateway.event e where e.sandbox_id = $1 and e.xid = {identity}.xid limit 1), false)
+-- Whether a live fragment or an event is stored under an identity. `among`: see `distribution.AMONG`.
+coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.xid = {identity}.xid{among} and not f.is_deleted limit 1),
+         (select true from gateway.event e where e.sandbox_id = $1 and e.xid = {identity}.xid{among} limit 1), false)
 
 -- part: first_at
 -- The first time of the facts about an identity: deleted and retracted ones count only where no other is left.
@@ -35,16 +35,16 @@ cross join lateral (
                         bool_or(r.mode = 'DELETE') over (
                           partition by r.dataset_id order by r.ingested_at desc, r.batch_id desc, r.ordinal desc) as is_deleted
                    from gateway.record r
-                  where r.sandbox_id = $1 and r.xid = {identity}.xid) v) r
+                  where r.sandbox_id = $1 and r.xid = {identity}.xid{among}) v) r
  cross join lateral (
          select min(e.timestamp) as first_at, max(e.timestamp) as last_at
            from gateway.event e
-          where e.sandbox_id = $1 and e.xid = {identity}.xid) e
+          where e.sandbox_id = $1 and e.xid = {identity}.xid{among}) e
  cross join lateral (
          select min(t.first_at) filter (where not t.is_retracted) as first_at, max(t.last_at) filter (where not t.is_retracted) as last_at,
                 min(t.first_at) as ever_first_at, max(t.last_at) as ever_last_at
            from gateway.tie t
-          where t.sandbox_id = $1 and t.xid = {identity}.xid) t
+          where t.sandbox_id = $1 and t.xid = {identity}.xid{among}) t
 
 -- name: read_identities(sandbox_id, xids) -> rows
 -- Read the stored ones of these identities. Tombstones of erased ones have a null value. Walks identity_pkey.

@@ -127,11 +127,12 @@ PARTS = {
     "table": "gateway.batch",
     "sandbox": "sandbox_id",
     "lock": "for update",
+    "among": "",
     "nearest": "e.timestamp desc, e.event_id desc fetch first ($3) rows with ties",
     "tied": part("erasure.tied"),
     "named": part("erasure.named_in_changes"),
     **{
-        name: fill(part(f"identities.{name}"), identity="i")
+        name: fill(part(f"identities.{name}"), identity="i", among="")
         for name in ("is_primary", "first_at", "last_at", "sightings")
     },
     **REMOVAL_PARTS,

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.domain.operations.removal import REMOVAL_PARTS
 from gateway.domain.views import partial_statements
+from gateway.storage.distribution import AMONG
 from gateway.storage.queries import EDGE, GATEWAY, Query, all_queries, fill, part, query
 
 MADE = fill(part("computed_partials.of_size"), seconds="0", bucket="t.timestamp", counts="true", since="", numbers="'{}'::numeric[]", items="'{}'::jsonb[]")  # fmt: skip
@@ -27,7 +28,7 @@ PARTS = {
     "document": "", "since": "", "lock": "for update", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within="", limit="offset 0", made=MADE), "is_used": "true",
     "held": "", "expired": part("event_retention.expired"), "entry": "entry_id", "covered": part("audit.covered"),
     "passing": fill(part("audit.passing"), covered=part("audit.covered"), subject=part("audit.of_subject")),
-    "folded": "select $1::bigint", "is_known": fill(part("computed_partials.is_known"), version="$7"),
+    "among": AMONG[True], "folded": "select $1::bigint", "is_known": fill(part("computed_partials.is_known"), version="$7"),
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 SINCE = MADE.replace("(true)", "(true) and t.timestamp >= ($5::timestamptz[])[1]")
 WITHIN = {"of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within=partial_statements.WITHIN, limit="offset 0", made=MADE)}  # fmt: skip
@@ -219,7 +220,7 @@ EVERYWHERE = {
         "resends.find_naming_events",
     },
     "it repeats no key where another table is looked into: to be written anew, or not run there": {
-        "events.list_events", "fragments.read_states", "graph_component.with_facts", "graph_rebuild.named_by_facts", "graph_union.note_first_events",
+        "events.list_events", "fragments.read_states", "graph_rebuild.named_by_facts", "graph_union.note_first_events",
         "profiles.read_fragments", "removal.remove_events", "resends.take_successors", "resends.take_events", "verification.list_stray_resends",
         "version_retention.remove_versions",
     },

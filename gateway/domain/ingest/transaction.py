@@ -146,7 +146,8 @@ class CallWrites:
     async def _read_known(self) -> Known:
         """Read what is stored of the documents' identities. Raises ErasedNamed."""
         named = {n.xid: n for document in self.documents for n in document.identities}
-        rows = await self._tx.rows(READ_POINTERS, self.scope.sandbox_id, list(named))
+        # Without a key, a cluster would ask all of its nodes.
+        rows = await self._tx.rows(READ_POINTERS, self.scope.sandbox_id, list(named)) if named else []
         pointers = {row["xid"]: row["profile_id"] for row in rows}
         erased = [row for row in rows if row["erased_at"] is not None]
         if erased:

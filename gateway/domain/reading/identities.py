@@ -19,17 +19,22 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput
 from gateway.projection.sql import Relation, Source
 from gateway.storage.database import Database, Reader
+from gateway.storage.distribution import AMONG
 from gateway.storage.queries import fill, part, query
 
 NAMESPACE: Final = Relation(partial(fill, part("identities.namespace")), Source("n"), ("namespace_id",))
 
 
-def is_primary(alias: str) -> str:
-    """Return SQL of whether a live fragment or an event is stored under the identity with this alias."""
-    return fill(part("identities.is_primary"), identity=alias)
+def is_primary(alias: str, among: str = "") -> str:
+    """Return SQL of whether a live fragment or an event is stored under the identity with this alias; see AMONG."""
+    return fill(part("identities.is_primary"), identity=alias, among=among)
 
 
-_SIGHTINGS: Final = fill(part("identities.sightings"), identity="i")
+def _sightings(among: str = "") -> str:
+    return fill(part("identities.sightings"), identity="i", among=among)
+
+
+_SIGHTINGS: Final = _sightings()
 _FIRST_AT, _LAST_AT = part("identities.first_at"), part("identities.last_at")
 
 IDENTITY: Final = Source(
@@ -47,8 +52,16 @@ OF_FACT: Final = Relation(partial(fill, part("identities.identity")), IDENTITY, 
 """The identity under which a fact is stored."""
 
 READ = query("identities.read_identities")
-READ_PRIMARIES = query("identities.read_primaries").filled(is_primary=is_primary("i"))
-READ_SIGHTINGS = query("identities.read_sightings").filled(first_at=_FIRST_AT, last_at=_LAST_AT, sightings=_SIGHTINGS)
+READ_PRIMARIES: Final = {
+    is_distributed: query("identities.read_primaries").filled(is_primary=is_primary("i", among))
+    for is_distributed, among in AMONG.items()
+}
+READ_SIGHTINGS: Final = {
+    is_distributed: query("identities.read_sightings").filled(
+        first_at=_FIRST_AT, last_at=_LAST_AT, sightings=_sightings(among)
+    )
+    for is_distributed, among in AMONG.items()
+}
 
 
 class Identity(NamedTuple):
@@ -124,7 +137,7 @@ async def read_known_identities(db: Reader, scope: Scope, xids: Iterable[UUID]) 
 async def read_primaries(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[bool]:
     """Return for each xid whether a live fragment or an event is stored under it. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
-    rows = await db.rows(READ_PRIMARIES, scope.sandbox_id, list(set(xids)))
+    rows = await db.rows(READ_PRIMARIES[db.is_distributed], scope.sandbox_id, list(set(xids)))
     primaries = {row["xid"] for row in rows}
     return [xid in primaries for xid in xids]
 
@@ -132,6 +145,6 @@ async def read_primaries(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list
 async def read_sightings(db: Database, scope: Scope, xids: Sequence[UUID]) -> list[Sighting | None]:
     """Read the first and last time of each identity's facts, None where it has none. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
-    rows: list[Any] = await db.rows(READ_SIGHTINGS, scope.sandbox_id, list(set(xids)))
+    rows: list[Any] = await db.rows(READ_SIGHTINGS[db.is_distributed], scope.sandbox_id, list(set(xids)))
     seen = {row["xid"]: Sighting(row["first_at"], row["last_at"]) for row in rows if row["first_at"] is not None}
     return [seen.get(xid) for xid in xids]

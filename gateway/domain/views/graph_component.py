@@ -31,6 +31,7 @@ from gateway.domain.views.graph_union import READ_GRAPHS, READ_MEMBERS
 from gateway.runtime.slices import in_time_slices
 from gateway.runtime.threads import Thread
 from gateway.storage.database import Session
+from gateway.storage.distribution import AMONG
 from gateway.storage.queries import query
 
 READ_TIES = query("graph_component.read_ties")
@@ -231,7 +232,8 @@ class _NeighbourWalk:
         xids = list(component.degree_limits)
         pairs = await self._tx.rows(READ_UNLINKED_PAIRS, sandbox_id, xids)
         component.unlinked_pairs = {(row["xid"], row["other_xid"]) for row in pairs}
-        rows = await self._tx.rows(WITH_FACTS, sandbox_id, xids)
+        with_facts = WITH_FACTS.filled(among=AMONG[self._tx.is_distributed])
+        rows = await self._tx.rows(with_facts, sandbox_id, xids)
         component.with_facts = {row["xid"] for row in rows if row["has_events"] or row["has_fragment"]}
         component.with_events = {row["xid"] for row in rows if row["has_events"]}
         component.noted_with_events = {row["xid"] for row in rows if row["is_noted"]}

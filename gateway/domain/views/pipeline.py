@@ -50,8 +50,8 @@ async def refresh(change: FactChange) -> Effects:
     """
     for view in VIEWS:
         await view.refresh(change)
-    if change.tx.is_distributed:
-        await change.tx.execute(PREPARE_NODES, change.scope.sandbox_id, _keys(change))
+    if change.tx.is_distributed and (keys := _keys(change)):  # without a key, all nodes would be asked
+        await change.tx.execute(PREPARE_NODES, change.scope.sandbox_id, keys)
     return change.effects
 
 

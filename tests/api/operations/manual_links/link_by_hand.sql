@@ -1,3 +1,10 @@
+-- graph_component.with_facts
+select i.xid, i.has_events as is_noted,
+       (select true from gateway.event as e where e.sandbox_id = $1 and e.xid = i.xid limit 1) is not null as has_events,
+       (select true from gateway.fragment as f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted limit 1) is not null as has_fragment
+  from gateway.identity as i
+ where i.sandbox_id = $1 and i.xid = any($2::uuid[]);
+
 -- people.read_people
 select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.event_xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at
   from unnest($4::uuid[]) with ordinality asked (xid, place)
