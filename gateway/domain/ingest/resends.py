@@ -21,7 +21,6 @@ from gateway.domain.facts.appending import IngestStamp
 from gateway.domain.facts.documents import DocumentProblem, ValidDocument, event_type_of, warning
 from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.scope import Scope
-from gateway.domain.views.graph_union import canonical_order
 from gateway.errors import ConstraintViolated
 from gateway.storage.database import Session
 from gateway.storage.queries import Query, part, query
@@ -97,19 +96,37 @@ class Appended:
     differing: list[DocumentProblem]
 
 
+async def lock_events(
+    tx: Session, scope: Scope, dataset_id: UUID, documents: Iterable[ValidDocument], newcomers: Collection[UUID]
+) -> None:
+    """Lock these events, where other writers may write meanwhile: nobody stores one of them under another identity at the same time.
+
+    To be called before the stamp of the call is read, so that events are stored in the order of their times. Two sendings of an event with
+    different primary identities have different keys, so no unique index stops the second. One that is looked for under other known
+    identities takes an exclusive lock, any other a shared one; and none if nobody else knows what it names, by `newcomers`.
+    """
+    base = dataset_id.int & 0x7FFF_FFFF_FFFF_FF00
+    keys: dict[int, bool] = {}
+    for document in documents:
+        known = {named.xid for named in document.identities if named.xid not in newcomers}
+        if known:
+            key = base + crc32(document.body["_id"].encode()) % LOCKS_PER_DATASET
+            keys[key] = keys.get(key, False) or known != {document.xid}
+    if keys:
+        ordered = sorted(keys)
+        await tx.execute(LOCK_EVENTS, scope.sandbox_id, ordered, [keys[key] for key in ordered])
+
+
 async def append_events(
-    tx: Session, stamp: IngestStamp, documents: Sequence[ValidDocument], newcomers: Collection[UUID], *, is_shared: bool
+    tx: Session, stamp: IngestStamp, documents: Sequence[ValidDocument], newcomers: Collection[UUID]
 ) -> Appended:
     """Append the new ones of these events, and store the resends beside the events that they repeat.
 
-    `newcomers`: xids that this transaction made known, so no event is stored under them. `is_shared`: other writers may write meanwhile,
-    so events that name several known identities are locked. Stored events are looked for under other identities than the primary one.
-    Under that they are looked for only if one was found, or once copying has failed, since most calls bring new events only. Raises
+    `newcomers`: xids that this transaction made known, so no event is stored under them. Stored events are looked for under other identities
+    than the primary one. Under that they are looked for only if one was found, or once copying has failed, since most calls bring new events only. Raises
     ConstraintViolated if a concurrent writer stored one of the events meanwhile.
     """
     several = [document for document in documents if len(document.identities) > 1]
-    if is_shared:
-        await _lock(tx, stamp, [d for d in several if not any(named.xid in newcomers for named in d.identities)])
     others = [
         (n.xid, d.body["_id"]) for d in several for n in d.identities if n.xid != d.xid and n.xid not in newcomers
     ]
@@ -128,23 +145,6 @@ async def append_events(
     differing = {event.position.ordinal for event, first in resends if event.body != first.body}
     warnings = [_differing(document) for document in documents if stamp.ordinal(document.position) in differing]
     return Appended(new, {document.xid for document in new}, len(resends), warnings)
-
-
-async def _lock(tx: Session, stamp: IngestStamp, several: Iterable[ValidDocument]) -> None:
-    """Lock these events, which name several identities, against concurrent storage under another of their identities.
-
-    Two sendings of an event with different primary identities have different keys, so no unique index stops the second. At most one of them
-    has the primary identity that is first in canonical order: it takes a shared lock, the others an exclusive one.
-    """
-    base = stamp.dataset_id.int & 0x7FFF_FFFF_FFFF_FF00
-    keys: dict[int, bool] = {}
-    for document in several:
-        key = base + crc32(document.body["_id"].encode()) % LOCKS_PER_DATASET
-        is_exclusive = min(document.identities, key=canonical_order).xid != document.xid
-        keys[key] = keys.get(key, False) or is_exclusive
-    if keys:
-        ordered = sorted(keys)
-        await tx.execute(LOCK_EVENTS, stamp.scope.sandbox_id, ordered, [keys[key] for key in ordered])
 
 
 async def _find(

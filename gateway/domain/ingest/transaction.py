@@ -12,7 +12,7 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.facts.appending import IngestStamp, append_records, append_ties, read_stamp
 from gateway.domain.facts.documents import DocumentProblem, ValidDocument, warning
 from gateway.domain.ingest.erased import check_erased
-from gateway.domain.ingest.resends import append_events
+from gateway.domain.ingest.resends import append_events, lock_events
 from gateway.domain.ingest.validation import future_times
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode, RecordKey, RecordState, RecordStates, Version, VersionOrder, next_state
@@ -88,6 +88,8 @@ class CallWrites:
             *(self._tx, self.scope, self.config, self.documents, stored), rewriting=records, first_events=first_events
         )
         self.newcomers = newcomers
+        if not records:
+            await lock_events(self._tx, self.scope, self._dataset_id, self.documents, newcomers)
         await self._read_stamp(newcomers)
         await append_ties(self._tx, self.stamp, self.documents, newcomers, are_records=records)
         known = {xid for person in locked.people for xid in person.xids if xid not in newcomers}
@@ -98,7 +100,7 @@ class CallWrites:
                 raise RetryTransaction("a version older than the newest one", exclusive=True)
             await append_records(self._tx, self.stamp, self.mode, self.documents)
         else:
-            await self._append_events(is_shared=True)
+            await self._append_events()
         change = FactChange(
             *(self._tx, self.scope, self.config, self.stamp.first_ordinal, self.stamp.at),
             locked=locked,
@@ -121,7 +123,7 @@ class CallWrites:
         if self.mode is not Mode.DELETE:  # a deletion makes no tie
             await append_ties(self._tx, self.stamp, self.documents, self.newcomers, are_records=self._are_records)
         if not self._are_records:
-            await self._append_events(is_shared=False)
+            await self._append_events()
             return states
         await append_records(self._tx, self.stamp, self.mode, self.documents)
         stored = await read_states(self._tx, self.scope, {document.xid for document in self.documents})
@@ -185,8 +187,8 @@ class CallWrites:
             duplicates += was_nothing or (before is not None and after.decided_at == before.decided_at)
         return duplicates
 
-    async def _append_events(self, *, is_shared: bool) -> None:
-        appended = await append_events(self._tx, self.stamp, self.documents, self.newcomers, is_shared=is_shared)
+    async def _append_events(self) -> None:
+        appended = await append_events(self._tx, self.stamp, self.documents, self.newcomers)
         self.warnings += appended.differing
         self.duplicates, self.event_xids = appended.resent, appended.xids
         self.added = [(self._dataset_id, appended.new)]
