@@ -10,6 +10,9 @@ from gateway.telemetry import Observation, StatementRan, listen
 BESIDE = "maintenance.notify"
 """The statement that a process sends beside its work, after a commit: it is no part of it."""
 
+WRITTEN = "at one moment"
+"""In place of the last statement before the commit of what was written at one moment, by which another transaction may wait."""
+
 Stop = Callable[[str], Awaitable[None]]
 """What is awaited at a commit; it is given the name of the last statement before it."""
 
@@ -65,7 +68,7 @@ async def go_on(_: str) -> None:
 @contextmanager
 def at_commits(*, before: Stop = go_on, after: Stop = go_on) -> Iterator[None]:
     """Stop before and after each commit of this process, as long as the block lasts."""
-    last, begin = ContextVar[list[str]]("last"), Database.transaction
+    last, begin, begin_still = ContextVar[list[str]]("last"), Database.transaction, Database.writing_at_one_moment
 
     def note(observation: Observation) -> None:
         if isinstance(observation, StatementRan) and observation.name != BESIDE and (names := last.get(None)):
@@ -82,10 +85,19 @@ def at_commits(*, before: Stop = go_on, after: Stop = go_on) -> Iterator[None]:
             await before(names[0])
         await after(names[0])
 
+    @asynccontextmanager
+    async def writing_at_one_moment(db: Database) -> AsyncIterator[Database]:
+        async with begin_still(db) as still:
+            yield still
+            await before(WRITTEN)
+        await after(WRITTEN)
+
     stop = listen(note)
     Database.transaction = transaction  # type: ignore[method-assign]
+    Database.writing_at_one_moment = writing_at_one_moment  # type: ignore[method-assign]
     try:
         yield
     finally:
         Database.transaction = begin  # type: ignore[method-assign]
+        Database.writing_at_one_moment = begin_still  # type: ignore[method-assign]
         stop()

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from crashes import killed_after
+from crashes import WRITTEN, killed_after
 from world import World, event, record
 
 from gateway.domain.config import datasets, policies, sandboxes, search_indexes
@@ -111,7 +111,8 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     },
     JobKind.REFRESH_KEPT_VALUES: AGAIN | {"configuration.read_version", "kept_values.note_kept"},
     JobKind.EXPIRE_SEARCH_INDEXES: AGAIN | {"configuration.read_version"},
-    JobKind.EXPORT_PROFILES: ONCE | {"changes.read_present", "configuration.read_version", "export_jobs.begin_file"},
+    JobKind.EXPORT_PROFILES: ONCE
+    | {"changes.read_present", "configuration.read_version", "export_jobs.begin_file", WRITTEN},
     JobKind.EXPIRE_EXPORTS: AGAIN,
     JobKind.BACKFILL_COMPUTED_ATTRIBUTE: ONCE
     | {"configuration.read_version", "expressions.read_instant", "appending.stamp", "computed_partials.make_some"},

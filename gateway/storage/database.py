@@ -27,19 +27,11 @@ ANALYZE = query("maintenance.analyze")
 IS_DISTRIBUTED = query("maintenance.is_distributed")
 LIMIT_TIME = query("maintenance.limit_time")
 NOTIFY = query("maintenance.notify")
+SHARE_SNAPSHOT = query("maintenance.share_snapshot")
+SEE_SNAPSHOT = query("maintenance.see_snapshot")
 
-ROWS_PER_STATEMENT = (
-    512,
-    256,
-    128,
-    64,
-    32,
-    16,
-    8,
-    4,
-    2,
-    1,
-)  # lengths of VALUES lists: few, so that each stays prepared
+ROWS_PER_STATEMENT = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
+"""Lengths of VALUES lists: few, so that each stays prepared."""
 DAY_SECONDS = 24 * 60 * 60.0
 
 
@@ -168,6 +160,20 @@ class SerialSession(Session):
         """Run a statement and return the first column of its first row, or None."""
         return await self._in_turn(super().value, query, *args)
 
+    async def write(self, query: Query, *args: Any) -> Any | None:
+        """Run a statement that writes and return its first row, without a savepoint, whose number others would look up until the transaction ends.
+
+        Its error ends the transaction. Raises Unavailable once that has ended.
+        """
+        async with self._turn:
+            if self._is_over:
+                raise Unavailable("What this writes in has ended; try again.")
+            try:
+                return await super().row(query, *args)
+            except BaseException:
+                self._is_over = True
+                raise
+
     async def _in_turn(self, verb: Callable[..., Awaitable[T]], *args: Any) -> T:
         async with self._turn:
             if self._is_over:
@@ -192,7 +198,10 @@ class Database:
     ) -> None:
         self._pool, self._listener, self._direct_dsn, self._seconds = pool, listener, direct_dsn, seconds
         self._notifications = Notifications(self._notify)
-        self._long_reads = Shares(quarter_of(size), seconds)
+        self._long_reads, self._parallel_writes = (
+            Shares(quarter_of(size), seconds),
+            Shares(quarter_of(size) - 1, seconds),
+        )
         self._queues, self._waiting = Shares(1, seconds), Shares(quarter_of(size), seconds)
         self.is_distributed = is_distributed
         self._moment: SerialSession | None = None
@@ -268,6 +277,12 @@ class Database:
         async with self._pool.lend(_owner(query, args)) as connection:
             return await Session(connection).value(query, *args)
 
+    async def write(self, query: Query, *args: Any) -> Any | None:
+        """Run a statement that writes in the transaction of this database of one moment, and return its first row. Its error ends the transaction."""
+        if self._moment is None:
+            raise ValueError("only a database of one moment has a transaction")
+        return await self._moment.write(query, *args)
+
     async def refresh_statistics(self) -> None:
         """Have Postgres analyze the keys of tables that have doubled since it last did: until then it plans for their former size."""
         async with self.transaction() as tx:
@@ -327,21 +342,48 @@ class Database:
         if self._moment is not None:
             yield self._moment
             return
-        async with (
-            _in_time(self._long_reads.place()),
-            self._pool.lend() as connection,
-            _transaction(connection, isolation="repeatable_read", readonly=True),
-            SerialSession(connection, is_distributed=self.is_distributed) as session,
-        ):
+        async with _in_time(self._long_reads.place()), self._of_one_moment(readonly=True) as session:
             yield session
 
     @asynccontextmanager
     async def at_one_moment(self) -> AsyncIterator["Database"]:
         """Give a database whose reads all see what one `snapshot` sees. Raises Timeout."""
         async with self.snapshot() as session:
-            still = copy(self)
-            still._moment = session  # noqa: SLF001 (of its own class)
-            yield still
+            yield self._within(session)
+
+    @asynccontextmanager
+    async def writing_at_one_moment(self) -> AsyncIterator["Database"]:
+        """Give a database of one moment whose `write`s are committed at the end of the block, or undone when it raises. Raises Timeout."""
+        async with _in_time(self._long_reads.place()), self._of_one_moment() as session:
+            yield self._within(session)
+
+    @asynccontextmanager
+    async def writing_in_parallel(self) -> AsyncIterator["Database | None"]:
+        """Give another database that writes at the moment of this one, in a transaction of its own; None where no connection can be spared for it."""
+        if not self._parallel_writes.enter_at_once():
+            yield None
+            return
+        try:
+            shared: Any = await self.write(SHARE_SNAPSHOT)
+            async with self._of_one_moment() as session:
+                await session.execute(SEE_SNAPSHOT.filled(name=shared["name"]))
+                yield self._within(session)
+        finally:
+            self._parallel_writes.leave()
+
+    @asynccontextmanager
+    async def _of_one_moment(self, *, readonly: bool = False) -> AsyncIterator[SerialSession]:
+        async with (
+            self._pool.lend() as connection,
+            _transaction(connection, isolation="repeatable_read", readonly=readonly),
+            SerialSession(connection, is_distributed=self.is_distributed) as session,
+        ):
+            yield session
+
+    def _within(self, session: SerialSession) -> "Database":
+        still = copy(self)
+        still._moment = session  # noqa: SLF001 (of its own class)
+        return still
 
     @asynccontextmanager
     async def waiting(self, lock: Hashable) -> AsyncIterator[None]:

@@ -96,6 +96,56 @@ insert into gateway.export_identity (sandbox_id, job_id, xid, profile_id, events
 select $1, $2, x.xid, x.profile_id, x.events
   from unnest($5::uuid[], $6::uuid[], $7::bigint[]) as x(xid, profile_id, events);
 
+-- name: keep_next_people(sandbox_id, policy_id, version, after, before, size, have_records, since, until, job_id, have_events) -> row
+-- Keep one JSON text of each of the next people between two ids, as a policy keeps them, and their identities with how many events each has: of those who
+-- have records, or may have none, and were last modified when they should. All of it in Postgres, so that no text leaves it. Nobody is kept unless all are
+-- told so. Return whether they are, the last who was looked at, null if nobody was left, and of those who were kept how many they are, also by namespaces,
+-- their events and bytes. Walks graph_pkey, then profile_pkey once for each, and event_timeline_idx once for each identity with events.
+with page as materialized (
+     select ({is_current}) is true as is_told, g.profile_id, g.xids, g.event_xids, g.identity_map, {text} as text,
+            ($7 is false or p.modified_at is not null)
+            and ($8::timestamptz is null and $9::timestamptz is null
+                 or {modified_at} >= coalesce($8, '-infinity') and {modified_at} < coalesce($9, 'infinity')) as is_wanted
+       from gateway.graph g
+      cross join lateral (select g.profile_id, $2::uuid as policy_id, $3::integer as version, true as is_found) person
+       {profile}
+      where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
+      order by g.profile_id
+      limit $6),
+     looked_at as materialized (
+     select coalesce(bool_and(is_told), true) as is_told, (array_agg(profile_id order by profile_id desc))[1] as last
+       from page),
+     wanted as not materialized (
+     select page.*
+       from page
+      cross join looked_at
+      where page.is_wanted and looked_at.is_told),
+     member as materialized (
+     select m.xid, wanted.profile_id,
+            case when $11 and m.xid = any(wanted.event_xids)
+                 then (select count(*) from gateway.event e where e.sandbox_id = $1 and e.xid = m.xid {events})
+                 else 0 end as events
+       from wanted
+      cross join unnest(wanted.xids) as m(xid)
+      order by m.xid),
+     people as (
+     insert into gateway.export_person (sandbox_id, job_id, profile_id, document)
+     select $1, $10, profile_id, text
+       from wanted),
+     identities as (
+     insert into gateway.export_identity (sandbox_id, job_id, xid, profile_id, events)
+     select $1, $10, xid, profile_id, events
+       from member)
+select looked_at.is_told, looked_at.last, kept.people, kept.bytes,
+       (select coalesce(sum(events), 0)::bigint from member) as events,
+       (select json_object_agg(named.namespace, named.people)
+          from (select key as namespace, count(*) as people
+                  from wanted
+                 cross join json_object_keys(wanted.identity_map) as key
+                 group by key) as named) as by_namespace
+  from looked_at
+ cross join (select count(*) as people, coalesce(sum(octet_length(text)), 0)::bigint as bytes from wanted) as kept;
+
 -- name: read_people(sandbox_id, job_id, after, size, bytes) -> row
 -- The next people of an export as lines of JSON: as many as have so many bytes together, one at least. And how many there are, the first of them and
 -- the last. Walks export_person_pkey.
@@ -228,6 +278,14 @@ update gateway.export_file as f
    set is_withdrawn = true
  where {holds}
 returning f.folder;
+
+-- name: hold_open(sandbox_id) -> rows
+-- Hold the exports that have not ended, so that none of them commits what it has read before the transaction ends. Walks job_open_key.
+select job_id
+  from gateway.job
+ where sandbox_id = $1 and kind = 'EXPORT_PROFILES' and status in ('NEW', 'PROCESSING')
+ order by job_id
+   for update;
 
 -- name: cancel_exports_of_people(sandbox_id, xids, error) -> rows
 -- Cancel the exports under way that hold somebody under these identities, or are just reading people: whoever works on one commits nothing more. Walks

@@ -12,6 +12,14 @@ select exists (select 1 from pg_extension where extname = 'citus');
 -- Let statements take so long until the transaction ends: to empty a large sandbox takes longer than others may.
 select set_config('statement_timeout', $1, true);
 
+-- name: share_snapshot() -> row
+-- The name under which other transactions see what this one sees, as long as it lasts. Not below a savepoint.
+select pg_export_snapshot() as name;
+
+-- name: see_snapshot() -> none
+-- See what the transaction sees that gave the name, before the first statement.
+set transaction snapshot '{name}';
+
 -- name: notify(channels) -> rows
 -- Send a notification on each channel. It need not survive a crash of the server, so its commit waits for no disk.
 select set_config('synchronous_commit', 'off', true), pg_notify(channel, '') from unnest($1::text[]) as channel;

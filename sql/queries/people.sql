@@ -115,34 +115,6 @@ select {columns}
  order by g.profile_id {direction}
  limit $6;
 
--- name: list_texts(sandbox_id, policy_id, version, after, size, have_records, since, until) -> row
--- Read one JSON text of each of the next people, on a line each: of those who have records, or may have none, and were last modified when they should. And
--- who they are, their identities with whose each is, those with events, and their identity maps as a JSON array; how many were looked at, and the last of
--- them. Walks graph_pkey, then profile_pkey once for each.
-with page as materialized (
-     select ({is_current}) is true as is_current, g.profile_id, g.xids, g.event_xids, g.identity_map::text as identity_map, {text} as text,
-            ($6 is false or p.modified_at is not null)
-            and ($7::timestamptz is null and $8::timestamptz is null
-                 or {modified_at} >= coalesce($7, '-infinity') and {modified_at} < coalesce($8, 'infinity')) as is_wanted
-       from gateway.graph g
-      cross join lateral (select g.profile_id, $2::uuid as policy_id, $3::integer as version, true as is_found) person
-       {profile}
-      where g.sandbox_id = $1 and g.profile_id > $4
-      order by g.profile_id
-      limit $5),
-     member as (
-     select page.profile_id, m.xid
-       from page
-      cross join unnest(page.xids) as m(xid)
-      where page.is_wanted
-      order by m.xid)
-select looked_at.*, wanted.*, identities.*, array(select m.xid from page cross join unnest(page.event_xids) as m(xid) where page.is_wanted) as event_xids
-  from (select coalesce(bool_and(is_current), true) as is_current, (array_agg(profile_id order by profile_id desc))[1] as last from page) as looked_at
- cross join (select array_agg(profile_id) as profile_ids, string_agg(text, E'\n') as texts, '[' || string_agg(identity_map, ',') || ']' as identity_maps
-               from page
-              where is_wanted) as wanted
- cross join (select array_agg(xid) as xids, array_agg(profile_id) as owners from member) as identities;
-
 -- name: list_ids(sandbox_id, after, before, size) -> rows
 -- List the ids of people between two, from the one or from the other. Walks graph_pkey.
 select profile_id

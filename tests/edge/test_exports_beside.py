@@ -45,6 +45,7 @@ async def test_writers_followers_and_edges_go_on_while_an_export_reads_and_write
         monkeypatch.setattr(module, name, gated)
 
     monkeypatch.setattr(export_spool, "PEOPLE_PER_PAGE", 1)
+    monkeypatch.setattr(export_spool, "PARTS", 1)  # one page after the other
     monkeypatch.setattr(export_files, "ROWS_PER_FILE", 1)
     monkeypatch.setattr(export_rows, "ROWS_PER_READ", 1)
     gate(export_spool, "read_position", "instant", may_write=False)  # while nobody writes

@@ -55,9 +55,10 @@ async def test_an_export_is_the_union_of_single_reads_at_its_instant(
         return found
 
     async def keeping(*args, **more):
-        await keep(*args, **more)
+        found = await keep(*args, **more)
         for step in itertools.islice(later, 1):
             assert (await (await replay._call(world, step))).failed == []
+        return found
 
     read_position, keep = export_spool.read_position, export_spool._keep
     with pytest.MonkeyPatch.context() as patch:

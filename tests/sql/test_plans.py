@@ -157,7 +157,12 @@ OWN = {
 
 def filled(statement):
     """A statement as it is run, and the number of values behind its own parameters."""
-    if statement.name in {"people.read_people", "people.read_texts", "people.list_people", "people.list_texts"}:
+    if statement.name in {
+        "people.read_people",
+        "people.read_texts",
+        "people.list_people",
+        "export_jobs.keep_next_people",
+    }:
         made = people_statements.statement_of(PERSON, statement, "desc", (), COMPUTABLE)
         return made.query.sql, len(made.values)
     if statement.name == "events.list_events":

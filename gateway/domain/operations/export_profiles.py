@@ -37,7 +37,7 @@ async def export_profiles(
     days: float,
     most: int,
 ) -> None:
-    """Write an export: a job, a file in each piece. `days`: how long its files are kept; `most`: characters that it may read before it writes."""
+    """Write an export: a job, a file in each piece. `days`: how long its files are kept; `most`: bytes that it may read before it writes."""
     request, state = ExportRequest.of(job.input), ExportState.of(job.cursor)
     kept_folder = locations.folder_of(scope, job.job_id, request.location)
     if state is None or not await _is_read(db, scope, job, state):

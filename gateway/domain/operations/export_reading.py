@@ -1,12 +1,12 @@
 """What an export reads at its instant: everybody who is wanted, page by page, with what is taken of them.
 
-Postgres puts pages together where it can; else people are read by the statements that answer reads and searches.
+Where a policy keeps profiles, one statement reads them and keeps them (`export_keeping`); else people are read by those that answer reads and searches.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -16,9 +16,8 @@ from gateway.domain.config.policies import MergePolicy
 from gateway.domain.operations.export_jobs import Asked, ExportEvents
 from gateway.domain.reading.attribute_documents import with_values_of_people
 from gateway.domain.reading.events import EventFilter, count_events
-from gateway.domain.reading.people import FIRST, Texts, Wanted
-from gateway.domain.reading.people_statements import ORIGIN, PERSON
-from gateway.domain.reading.profiles import Profile, list_texts, read_origins, search_profiles
+from gateway.domain.reading.people_statements import ORIGIN, PERSON, Way
+from gateway.domain.reading.profiles import Profile, read_origins, search_profiles, way_kept
 from gateway.domain.reading.search import Search, find_profiles
 from gateway.domain.reading.subsets import subset
 from gateway.domain.rules import selectors
@@ -34,9 +33,14 @@ PAGE_SECONDS: Final = 10.0
 
 
 class People(NamedTuple):
-    """Some people, and how many events of theirs are exported, by the identities under which they are stored."""
+    """Some people: their ids, a JSON text of each on a line, their identity maps; all their identities with the owner of each; and how many events of
+    theirs are exported, by the identities under which they are stored."""
 
-    texts: Texts
+    profile_ids: Sequence[UUID]
+    lines: str
+    identity_maps: Sequence[Mapping[str, Any]]
+    xids: Sequence[UUID]
+    owners: Sequence[UUID]
     events: Mapping[UUID, int]
 
 
@@ -57,36 +61,28 @@ class Reading:
             return Leaf("JSON")
         return subset(self.asked.selector, self.config.full_union(XdmClass.INDIVIDUAL_PROFILE))
 
-    async def people(self, size: int) -> AsyncGenerator[People]:
-        """Yield everybody who is wanted, of up to `size` people at a time. Raises Unavailable, Timeout."""
-        after, request, place = FIRST, self.asked.request, (self.db, self.scope, self.config, self.policy)
-        wanted = Wanted(not request.empty_profiles, request.from_ingested_at, request.to_ingested_at)
-        while self.asked.where is None:
-            texts = await list_texts(*place, after=after, size=size, of=self.node, wanted=wanted)
-            if texts is None:
-                break
-            if texts.last is None:
-                return
-            yield People(texts, await self._count_events(texts))
-            after = texts.last
-        async for profiles in self._profiles(after, size):
-            texts = await self._texts(profiles)
-            yield People(texts, await self._count_events(texts))
+    @property
+    def way(self) -> Way | None:
+        """How a statement reads what is taken of everybody who is wanted; None where people are read one by one."""
+        if self.asked.where is not None:
+            return None
+        return way_kept(self.db, self.config, self.policy, Projection((Document(self.node),), frozenset({ORIGIN})))
 
-    async def _profiles(self, after: UUID, size: int) -> AsyncGenerator[list[Profile]]:
-        """Yield everybody who is wanted behind a person, with what is taken of their documents, or with these."""
+    async def people(self, size: int) -> AsyncGenerator[People]:
+        """Yield everybody who is wanted, of up to `size` people at a time, read one by one. Raises Unavailable, Timeout."""
         projection, place = Projection((Document(self.node),), frozenset({PERSON, ORIGIN})), (self.db, self.scope)
-        window = Window(size, after=(after,))
+        window = Window(size)
         while True:
             if self.asked.where is None:
                 page = await search_profiles(*place, self.config, self.policy, window, projection=projection)
             else:
                 search = Search(self.policy, self.asked.where, PAGE_SECONDS)
                 page = await find_profiles(*place, self.config, search, window, projection=projection)
-            yield await self._wanted(page.items)
-            if not page.has_next:
+            yield await self._people(await self._wanted(page.items))
+            end = page.end or tuple(each.profile_id for each in page.items[-1:])
+            if not (page.has_next and end):
                 return
-            window = window._replace(after=page.end or (page.items[-1].profile_id,))
+            window = window._replace(after=end)
 
     async def _wanted(self, profiles: Sequence[Profile]) -> list[Profile]:
         """Return those of these people who have records, or may have none, and were last modified when they should."""
@@ -102,8 +98,8 @@ class Reading:
             if (since is None or origin.modified_at >= since) and (until is None or origin.modified_at < until)
         ]
 
-    async def _texts(self, profiles: Sequence[Profile]) -> Texts:
-        """Return what is taken of the documents of people: as it was read, or by the selector of whole documents."""
+    async def _people(self, profiles: Sequence[Profile]) -> People:
+        """Return what is taken of people: of their documents as it was read, or by the selector of whole ones."""
         if all(profile.parts for profile in profiles):
             lines = [(profile.parts or ())[0] or "{}" for profile in profiles]
         else:
@@ -112,21 +108,20 @@ class Reading:
             lines = await in_time_slices(lambda each: orjson.dumps(selectors.apply(selector, each)).decode(), documents)
         persons = [profile.person for profile in profiles]
         members = [(xid, each.profile_id) for each in persons for xid in each.xids]
-        return Texts(
-            None,
+        return People(
             [each.profile_id for each in persons],
             "\n".join(lines),
             [orjson.loads(each.identity_map) for each in persons],
             [xid for xid, _ in members],
             [owner for _, owner in members],
-            [xid for each in persons for xid in each.event_xids],
+            await self._count_events([xid for each in persons for xid in each.event_xids]),
         )
 
-    async def _count_events(self, texts: Texts) -> dict[UUID, int]:
+    async def _count_events(self, xids: Sequence[UUID]) -> dict[UUID, int]:
         if self.asked.request.events is None:
             return {}
-        members, passing = [(xid,) for xid in texts.event_xids], events_of(self.asked)
-        return dict(zip(texts.event_xids, await count_events(self.db, self.scope, members, passing), strict=True))
+        members = [(xid,) for xid in xids]
+        return dict(zip(xids, await count_events(self.db, self.scope, members, events_of(self.asked)), strict=True))
 
 
 def events_of(asked: Asked, at: datetime | None = None) -> EventFilter:

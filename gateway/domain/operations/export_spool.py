@@ -1,28 +1,29 @@
 """The instant of an export, and what it reads at that instant, kept until it is in files.
 
 While nobody writes to the sandbox, for a moment, a snapshot is taken; then all people are read in it, page by page
-(`export_reading`). That, finished text, goes into a table, so that a worker which is killed later loses no more than a file.
-Killed before all of it is there, the export begins anew, at another instant. Events stay where they are: each tells when it came in.
+(`export_reading`). That, finished text, goes into a table (`export_keeping`), all at once, so that a worker which is killed later loses no more
+than a file. Killed before, the export begins anew, at another instant. Events stay where they are: each tells when it came in.
 """
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.operations.export_jobs import Asked, ExportRequest, ExportState, check_request, understand
+from gateway.domain.operations.export_keeping import Between, Keeping, KeepingStatement, NoSuchStatement, parts
 from gateway.domain.operations.export_pace import Rests
-from gateway.domain.operations.export_reading import PAGE_SECONDS, People, Reading
+from gateway.domain.operations.export_reading import PAGE_SECONDS, Reading
 from gateway.domain.operations.export_subjects import ExportSubject, find_person, keep_subject
 from gateway.domain.reading.changes import read_position
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.reading.people import count_people
+from gateway.domain.reading.people_statements import Way
 from gateway.domain.reading.search import Search, find_profiles
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Permission, Scope
@@ -32,13 +33,17 @@ from gateway.domain.work.leases import JobFails, LeasedJob
 from gateway.domain.work.locks import lock_exclusive
 from gateway.errors import TooMany, UserFault
 from gateway.runtime.ahead import read_ahead
+from gateway.runtime.together import together
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
 
-KEEP_PEOPLE = query("export_jobs.keep_people")
 EMPTY_PEOPLE = query("export_jobs.empty_people")
 EMPTY_IDENTITIES = query("export_jobs.empty_identities")
 
+T = TypeVar("T")
+
+PARTS: Final = 2
+"""Of everybody that are read side by side: Postgres reads and keeps each with a processor of its own."""
 PEOPLE_PER_PAGE: Final = 1_000
 PEOPLE_PER_ESTIMATE: Final = 200
 """The first by their ids, which are hashes: any people."""
@@ -46,66 +51,86 @@ ROWS_PER_PIECE: Final = 20_000
 """Rows of what was read that one statement removes."""
 
 
-@dataclass(slots=True)
-class _Read:
-    """What was read so far at an instant, of a total of steps: people and their events, people by the namespaces of their identities, and the characters of their texts."""
-
-    at: datetime
-    total: int
-    people: int = 0
-    events: int = 0
-    characters: int = 0
-    by_namespace: Counter[str] = field(default_factory=Counter)
-
-    def add(self, page: People) -> None:
-        self.people += len(page.texts.profile_ids)
-        self.events += sum(page.events.values())
-        self.characters += len(page.texts.lines)
-        for identity_map in page.texts.identity_maps:
-            self.by_namespace.update(identity_map.keys())
-
-    def check(self, most: int) -> None:
-        """Raise JobFails for more than so many characters."""
-        if self.characters > most:
-            raise JobFails(
-                f"What is exported is more than the {most:,} characters that `GATEWAY_EXPORT_SPOOL_GB` allows: "
-                "select fewer fields, or fewer people."
-            )
-
-
 async def take_instant(
     db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, request: ExportRequest, *, most: int
 ) -> ExportState:
     """Take an instant, read everybody who is wanted at it, and return how far the export is. What was read at another instant goes.
 
-    `most`: characters that the texts may have together. Raises JobFails where what was asked for cannot be had; Unavailable, LeaseLost.
+    `most`: bytes that the texts may have together. Raises JobFails where what was asked for cannot be had; Unavailable, LeaseLost.
     """
     config = await configurations.read(db, scope)
     policy = await _policy(db, scope, config, request)
     await empty_spool(db, scope, job)
     await _bring_up(db, scope, config, policy, request)
-    async with db.at_one_moment() as still:
+    try:
+        return await _keep_all(db, scope, configurations, job, request, most=most)
+    except NoSuchStatement:
+        return await _keep_all(db, scope, configurations, job, request, most=most, is_one_by_one=True)
+
+
+async def _keep_all(
+    db: Database,
+    scope: Scope,
+    configurations: Configurations,
+    job: LeasedJob,
+    request: ExportRequest,
+    *,
+    most: int,
+    is_one_by_one: bool = False,
+) -> ExportState:
+    """Take an instant, and keep everybody who is wanted at it. Raises NoSuchStatement, and what `take_instant` does.
+
+    The job's row is locked from when its lease was checked until all is committed: an erasure waits for it there, and finds what is kept.
+    """
+    async with AsyncExitStack() as last, db.writing_at_one_moment() as still, AsyncExitStack() as parallel:
         async with lock_exclusive(db, scope.sandbox_id) as tx:
             position, at = await read_position(still, scope)
             await see_all_nodes(tx, still)
         scope = await read_own_scope(still, scope.sandbox_id) or scope
         config = await configurations.read(still, scope)
         policy, asked = await _policy(still, scope, config, request), await understood(config, request, at)
+        state = ExportState(at, position.key, 0, 0, {})
         if request.subject is not None:
             subject = ExportSubject(scope, config, policy, await find_person(still, scope, config, request.subject))
-            return await keep_subject(db, still, job, subject, ExportState(at, position.key, 0, 0, {}), most=most)
-        read = _Read(at, 2 * await count_people(still, scope, policy.settings.identity_graph))
-        reading, rests = Reading(still, scope, config, policy, asked), Rests(db)
+            state = await keep_subject(db, still, job, subject, state, most=most)
+        else:
+            total = 2 * await count_people(still, scope, policy.settings.identity_graph)
+            keeping, reading = Keeping(db, job, total, most), Reading(still, scope, config, policy, asked)
+            await _keep_people(keeping, reading, None if is_one_by_one else reading.way, parallel)
+            by_namespace = dict(keeping.by_namespace)
+            state = replace(state, people=keeping.people, found_events=keeping.events, by_namespace=by_namespace)
+        tx = await last.enter_async_context(db.transaction(scope.sandbox_id))
+        await leases.advance(tx, job, state, done=state.done, total=state.total, may_rest=False)
+    return state
+
+
+async def _keep_people(keeping: Keeping, reading: Reading, way: Way | None, parallel: AsyncExitStack) -> None:
+    """Keep everybody who is wanted: by a statement, in several transactions, those that end with `parallel` included; without a way, one by one."""
+    if way is None:
+        rests = Rests(keeping.db)
         async with aclosing(read_ahead(reading.people(PEOPLE_PER_PAGE))) as pages:
             async for page in pages:
-                read.add(page)
-                await _keep(db, scope, job, page, read=read)
-                read.check(most)
-                await rests.rest()
-    state = ExportState(at, position.key, read.people, read.events, dict(read.by_namespace))
-    async with db.transaction(scope.sandbox_id) as tx:
-        await leases.advance(tx, job, state, done=state.done, total=state.total)
-    return state
+                await _keep(keeping.keep(reading, page), rests)
+        return
+    others = [await parallel.enter_async_context(reading.db.writing_in_parallel()) for _ in range(1, PARTS)]
+    readings = [reading, *(replace(reading, db=other) for other in others if other)]
+    statements = [KeepingStatement(keeping, each, way) for each in readings]
+    await together(
+        [_keep_part(*each, Rests(keeping.db)) for each in zip(statements, parts(len(statements)), strict=True)]
+    )
+
+
+async def _keep_part(statement: KeepingStatement, part: Between, rests: Rests) -> None:
+    left: Between | None = part
+    while left is not None:
+        left = await _keep(statement.keep_next(left, PEOPLE_PER_PAGE), rests)
+
+
+async def _keep(page: Awaitable[T], rests: Rests) -> T:
+    """Keep a page, and rest where others need the machine."""
+    kept = await page
+    await rests.rest()
+    return kept
 
 
 async def estimated(
@@ -125,7 +150,7 @@ async def estimated(
     async with aclosing(Reading(db, scope, config, policy, alone).people(PEOPLE_PER_ESTIMATE)) as pages:
         sample = await anext(pages, None)
     people = await count_people(db, scope, policy.settings.identity_graph)
-    read = 0 if sample is None else len(sample.texts.lines.replace("\n", "").encode())
+    read = 0 if sample is None else len(sample.lines.replace("\n", "").encode())
     about = round(people * read / max(min(people, PEOPLE_PER_ESTIMATE), 1))
     if about > most and request.where is None:
         raise TooMany(
@@ -185,16 +210,3 @@ async def empty(
         async with db.transaction(scope.sandbox_id) as tx:
             removed = len(await tx.rows(statement, scope.sandbox_id, job_id, ROWS_PER_PIECE))
             await advance(tx, removed)
-
-
-# ------------------------------------------------------------------------------------------------ keeping
-
-
-async def _keep(db: Database, scope: Scope, job: LeasedJob, page: People, *, read: _Read) -> None:
-    """Keep what was read of some people, the last of those that `read` counts. Raises LeaseLost."""
-    texts, counts = page.texts, [page.events.get(xid, 0) for xid in page.texts.xids]
-    async with db.transaction(scope.sandbox_id) as tx:
-        if texts.profile_ids:
-            people = texts.profile_ids, texts.lines, texts.xids, texts.owners, counts
-            await tx.execute(KEEP_PEOPLE, scope.sandbox_id, job.job_id, *people)
-        await leases.advance(tx, job, None, done=read.people, total=read.total, may_rest=False)

@@ -139,13 +139,14 @@ async def find_person(db: Database, scope: Scope, config: Configuration, xid: UU
 async def keep_subject(
     db: Database, still: Database, job: LeasedJob, subject: ExportSubject, state: ExportState, *, most: int
 ) -> ExportState:
-    """Keep everything that is stored about a person at one moment, and return how far the export is.
+    """Keep everything that is stored about a person at one moment, and return how far the export is. What is kept is committed piece by piece: `still`
+    would read it as something about the person.
 
-    The export holds all others that rows name, too: its files go with any of them. `most`: characters that the rows may have together. Raises
+    The export holds all others that rows name, too: its files go with any of them. `most`: bytes that the rows may have together. Raises
     JobFails, LeaseLost.
     """
     key, by_store = (subject.scope.sandbox_id, job.job_id), dict.fromkeys([*STORED, ENTITY], 0)
-    named, held, characters = set(subject.xids), set[UUID](), 0
+    named, held, size = set(subject.xids), set[UUID](), 0
     async for store, rows in _rows(still, subject):
         place = sum(by_store.values())
         texts = await in_time_slices(partial(_text, subject, store), rows)
@@ -158,15 +159,12 @@ async def keep_subject(
             await leases.advance(tx, job, None, done=place + len(rows), may_rest=False)
         held |= named
         by_store[store] += len(rows)
-        characters += sum(map(len, texts))
-        if characters > most:
+        size += sum(len(text.encode()) for text in texts)
+        if size > most:
             raise JobFails(
-                f"What is stored about the person is more than the {most:,} characters that `GATEWAY_EXPORT_SPOOL_GB` allows."
+                f"What is stored about the person is more than the {most:,} bytes that `GATEWAY_EXPORT_SPOOL_GB` allows."
             )
-    state = replace(state, people=sum(by_store.values()), by_store=by_store, by_namespace=subject.by_namespace)
-    async with db.transaction(subject.scope.sandbox_id) as tx:
-        await leases.advance(tx, job, state, done=state.done, total=state.total)
-    return state
+    return replace(state, people=sum(by_store.values()), by_store=by_store, by_namespace=subject.by_namespace)
 
 
 # ------------------------------------------------------------------------------------------------ rows

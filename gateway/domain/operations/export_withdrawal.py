@@ -16,6 +16,7 @@ HOLDS: Final = part("export_jobs.holds")
 LIST_HOLDING = query("export_jobs.list_files_of_people").filled(holds=HOLDS)
 LIST_BEGUN = query("export_jobs.list_files_of")
 WITHDRAW_FILES = query("export_jobs.withdraw_files").filled(holds=HOLDS)
+HOLD = query("export_jobs.hold_open")
 CANCEL = query("export_jobs.cancel_exports_of_people")
 FORGET_PEOPLE = query("export_jobs.forget_people")
 
@@ -32,8 +33,10 @@ async def withdraw(tx: Session, scope: Scope, xids: Sequence[UUID]) -> DeletionR
     """Let nobody read files of exports any more that hold the people of these identities, and count them. Needs no permission.
 
     The facts under the identities are gone by now, so that no export reads them anew. One that is under way is cancelled, if it holds one of them, or is
-    just reading people. A job takes the files away.
+    just reading people: what it has kept of these nobody sees before it is whole, and it is committed only as long as the export has its job, which is
+    held here first. A job takes the files away.
     """
+    await tx.rows(HOLD, scope.sandbox_id)
     cancelled = [row["job_id"] for row in await tx.rows(CANCEL, scope.sandbox_id, xids, WHY)]
     withdrawn = await tx.rows(WITHDRAW_FILES, scope.sandbox_id, xids)
     left = await tx.rows(LIST_BEGUN, scope.sandbox_id, cancelled) if cancelled else []

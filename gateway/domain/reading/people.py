@@ -19,7 +19,6 @@ from gateway.domain.reading.identities import Identity, is_primary, read_known_i
 from gateway.domain.reading.people_statements import (
     DOCUMENT,
     LIST,
-    LIST_TEXTS,
     NO_POLICY,
     ORIGIN,
     PERSON,
@@ -92,29 +91,6 @@ class Found(NamedTuple):
 NOTHING: Final = Found(None, None)
 
 
-class Texts(NamedTuple):
-    """Some people: their ids, a JSON text of each on a line, their identity maps; all their identities with the owner of each, and those with events.
-
-    `last`: the last person that was looked at, wanted or not; None if nobody was left.
-    """
-
-    last: UUID | None
-    profile_ids: Sequence[UUID]
-    lines: str
-    identity_maps: Sequence[Document]
-    xids: Sequence[UUID]
-    owners: Sequence[UUID]
-    event_xids: Sequence[UUID]
-
-
-class Wanted(NamedTuple):
-    """A filter of people: if so only with records, and last modified at or after `since`, and before `until`."""
-
-    only_with_records: bool
-    since: datetime | None
-    until: datetime | None
-
-
 async def read_people(
     db: Reader,
     scope: Scope,
@@ -155,7 +131,7 @@ async def project_people(
     if not xids:
         return []
     made = STATEMENTS.of(way.projection, READ, "", (), way.computed)
-    rows = await _computed(made.rows(db, scope.sandbox_id, *way.policy, xids), scope, way, len(xids))
+    rows = await observed(made.rows(db, scope.sandbox_id, *way.policy, xids), scope, way, len(xids))
     return None if rows is None else _found(rows, way)
 
 
@@ -237,26 +213,10 @@ async def list_projected(
     scope.require(Permission.PROFILE_READ)
     statement = STATEMENTS.of(way.projection, LIST, _direction(asked), (), way.computed)
     reading = statement.rows(db, scope.sandbox_id, *way.policy, *_bounds(asked))
-    rows = await _computed(reading, scope, way, asked.fetch)
+    rows = await observed(reading, scope, way, asked.fetch)
     if rows is None or (way.projection is not WHOLE and not _is_current(rows)):
         return Page([], has_next=False, has_previous=False)
     return page_of_rows([Found(None, *_read_row(row, way.projection, 1)) for row in rows], asked)
-
-
-async def list_texts(db: Reader, scope: Scope, after: UUID, size: int, way: Way, *, wanted: Wanted) -> Texts | None:
-    """Look at the next `size` people behind one, by their id, and read the one JSON text that is projected of each who is wanted, in one value.
-
-    None where `project_people` gives None. Not on a cluster. Needs `profile:read`. Raises Forbidden.
-    """
-    scope.require(Permission.PROFILE_READ)
-    made = STATEMENTS.of(way.projection, LIST_TEXTS, "", (), way.computed)
-    reading = made.row(db, scope.sandbox_id, *way.policy, after, size, *wanted)
-    row = await _computed(reading, scope, way, size)
-    if row is None or not row["is_current"]:
-        return None
-    maps = orjson.loads(row["identity_maps"] or "[]")
-    members = (row["xids"] or (), row["owners"] or (), row["event_xids"])
-    return Texts(row["last"], row["profile_ids"] or (), row["texts"] or "", maps, *members)
 
 
 async def count_people(db: Reader, scope: Scope, graph: IdentityGraphType = IdentityGraphType.PDG) -> int:
@@ -269,7 +229,7 @@ async def count_people(db: Reader, scope: Scope, graph: IdentityGraphType = Iden
 # ------------------------------------------------------------------------------------------------ statements
 
 
-async def _computed(reading: Awaitable[_Read], scope: Scope, way: Way, records: int) -> _Read | None:
+async def observed(reading: Awaitable[_Read], scope: Scope, way: Way, records: int) -> _Read | None:
     """Return what a statement reads, and observe its time for the attributes whose values are computed in it. None where one of these is out of
     range, which is an error of the caller alone who asked for it."""
     if way.computed is None or not way.computed.programs:
@@ -280,7 +240,7 @@ async def _computed(reading: Awaitable[_Read], scope: Scope, way: Way, records: 
 
 
 async def _texts(made: Made, db: Reader, scope: Scope, way: Way, xids: Sequence[UUID]) -> list[str | None] | None:
-    row = await _computed(made.row(db, scope.sandbox_id, *way.policy, xids), scope, way, len(xids))
+    row = await observed(made.row(db, scope.sandbox_id, *way.policy, xids), scope, way, len(xids))
     if not row or not row["is_current"]:
         return None
     texts: list[str | None] = row["texts"].split(_BETWEEN)

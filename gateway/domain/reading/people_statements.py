@@ -1,7 +1,7 @@
 """The statements that read people by a projection, one by keys, one for texts by keys, one by page, put together of named parts."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
@@ -14,7 +14,7 @@ from gateway.domain.reading.person_values import Computable, sources_of, values_
 from gateway.domain.reading.profile_limits import DOCUMENT_SIZE, EVENTS
 from gateway.domain.reading.statements import Made, Statements
 from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
-from gateway.projection.predicates import Slot, Values
+from gateway.projection.predicates import Predicate, Slot, Values
 from gateway.projection.sql import Relation, Source, columns
 from gateway.projection.tree import Projection
 from gateway.storage.queries import Query, fill, part, query
@@ -22,7 +22,6 @@ from gateway.storage.queries import Query, fill, part, query
 READ = query("people.read_people")
 READ_TEXTS = query("people.read_texts")
 LIST = query("people.list_people")
-LIST_TEXTS = query("people.list_texts")
 
 PolicyVersion = tuple[UUID | None, int]
 """A version of a policy that keeps profiles merged. What another version keeps is not given as its own, so that a read that began
@@ -87,8 +86,10 @@ def statement_of(
     direction: str = "",
     kinds: Sequence[str] = (),
     computed: Computable | None = None,
+    *,
+    events: Iterable[Predicate] = (),
 ) -> Made:
-    """Return a statement on people that reads a projection, and the values behind its own parameters.
+    """Return a statement on people that reads a projection, and the values behind its own parameters. `events`: conditions on events, where it counts such.
 
     With `kinds`, the types of all slots, each stands for an array of values, one for each key. `computed`: the attributes whose values are in it.
     """
@@ -116,6 +117,7 @@ def statement_of(
         "modified_at": part("people.modified_at"),
         "keys": fill(_KEYS, arrays="".join(arrays), names="".join(names)),
         "direction": direction,
+        "events": values.conditions(events),
     }
     return Made.of(query.filled(**gaps, **joined), values, len(query.parameters))
 

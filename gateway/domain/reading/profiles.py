@@ -19,8 +19,8 @@ from gateway.domain.config.policies import IdentityGraphType, MergePolicy, Polic
 from gateway.domain.reading import people
 from gateway.domain.reading.events import read_lists
 from gateway.domain.reading.identities import Identity
-from gateway.domain.reading.people import UNTOLD, Person, Texts, Wanted
-from gateway.domain.reading.people_statements import NO_POLICY, ORIGIN, WHOLE, PolicyVersion, Way
+from gateway.domain.reading.people import UNTOLD, Person
+from gateway.domain.reading.people_statements import NO_POLICY, WHOLE, PolicyVersion, Way
 from gateway.domain.reading.person_values import computable
 from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import (
@@ -37,8 +37,7 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.rules.selectors import Selector
 from gateway.errors import Unavailable, Vanished
 from gateway.projection.evaluate import Lists, evaluate
-from gateway.projection.tree import Count, Node, Object, Projection
-from gateway.projection.tree import Document as DocumentNode
+from gateway.projection.tree import Count, Object, Projection
 from gateway.projection.tree import Page as PageNode
 from gateway.runtime.slices import in_time_slices
 from gateway.storage.database import Database, Reader
@@ -206,7 +205,7 @@ async def project_profiles(
     """
     if projection is WHOLE:
         return await read_profiles(db, scope, config, policy, xids)
-    if way := _way_kept(db, config, policy, projection):
+    if way := way_kept(db, config, policy, projection):
         found = await people.project_people(db, scope, xids, way)
         if found is not None:
             lacking = [xid for xid, each in zip(xids, found, strict=True) if each.parts is None]
@@ -232,7 +231,7 @@ async def project_texts(
 ) -> Sequence[str | ProfileResult | None]:
     """Read the one JSON text that is projected of each xid's profile or result, None where it is missing; or whole profiles, as
     `project_profiles` does, where there is no such text."""
-    if way := _way_kept(db, config, policy, projection):
+    if way := way_kept(db, config, policy, projection):
         texts = await people.project_texts(db, scope, xids, way)
         if texts is not None and UNTOLD not in texts:
             return texts
@@ -255,7 +254,7 @@ async def project_texts_alike(
 
     None where `project_texts` has to read them one projection at a time. Needs `profile:read`. Raises Forbidden.
     """
-    way = _way_kept(db, config, policy, asked[0][1])
+    way = way_kept(db, config, policy, asked[0][1])
     texts = way and await people.project_texts_alike(db, scope, asked, way)
     return None if texts is None or UNTOLD in texts else texts
 
@@ -274,7 +273,7 @@ async def search_profiles(
     Raises Forbidden, BadCursor.
     """
     version = _version_kept(policy)
-    way = None if projection is WHOLE else _way_kept(db, config, policy, projection)
+    way = None if projection is WHOLE else way_kept(db, config, policy, projection)
     if way is not None:
         found = await people.list_projected(db, scope, asked, way)
         if found.items:
@@ -285,25 +284,6 @@ async def search_profiles(
     if projection is not WHOLE and not projection.is_in_store:
         profiles = await _evaluated(db, scope, profiles, projection, profiles)
     return Page(profiles, page.has_next, page.has_previous)
-
-
-async def list_texts(
-    db: Database,
-    scope: Scope,
-    config: Configuration,
-    policy: MergePolicy,
-    *,
-    after: UUID,
-    size: int,
-    of: Node,
-    wanted: Wanted,
-) -> Texts | None:
-    """Look at the next people behind one, as `people.list_texts` does, and read what is wanted `of` the document of each as text.
-
-    None where profiles have to be read one by one. Needs `profile:read`. Raises Forbidden.
-    """
-    way = _way_kept(db, config, policy, Projection((DocumentNode(of),), frozenset({ORIGIN})))
-    return way and await people.list_texts(db, scope, after, size, way, wanted=wanted)
 
 
 async def count_profiles(db: Database, scope: Scope, policy: MergePolicy) -> int:
@@ -357,8 +337,8 @@ def _version_kept(policy: MergePolicy) -> PolicyVersion:
     return (policy.policy_id, policy.version) if is_ready else NO_POLICY
 
 
-def _way_kept(db: Database, config: Configuration, policy: MergePolicy, projection: Projection) -> Way | None:
-    """Return how one statement reads the projection: of an identity, its person, and what is kept of that. None if it cannot."""
+def way_kept(db: Database, config: Configuration, policy: MergePolicy, projection: Projection) -> Way | None:
+    """Return how one statement reads the projection: of a person, or an identity's, what the policy keeps of that. None if it cannot."""
     is_graph = policy.settings.identity_graph is IdentityGraphType.PDG
     is_small, version = len(projection.structure[0].nodes) <= MAX_NODES, _version_kept(policy)
     if not (is_graph and is_small) or version == NO_POLICY or db.is_distributed:

@@ -10,7 +10,7 @@ from gateway.projection.predicates import Slot, Values
 from gateway.projection.tree import Projection
 from gateway.runtime.cache import WeightedCache
 from gateway.runtime.uuids import uuid_of
-from gateway.storage.database import Reader
+from gateway.storage.database import Database, Reader
 from gateway.storage.queries import Query
 
 T = TypeVar("T")
@@ -44,6 +44,11 @@ class Made(NamedTuple):
         """Read the one row, as `rows` does."""
         reading = db.row(self.query, *own, *self.values)
         return await (_in_range(reading) if self.computes else reading)
+
+    async def write(self, db: Database, *own: Any) -> Any:
+        """Write at the moment of a database, as `Database.write` does, and return the one row, as `row` does."""
+        writing = db.write(self.query, *own, *self.values)
+        return await (_in_range(writing) if self.computes else writing)
 
 
 async def _in_range(reading: Awaitable[T]) -> T:

@@ -1,5 +1,6 @@
 """Exports: what is in their files, by which programs these can be read, and how they end."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ import fsspec
 import orjson
 import pytest
 from crashes import killed_at
-from exported import exported, folder_of, rows_of, work, working
+from exported import MOST, exported, folder_of, rows_of, work, working
 from world import event, record
 
 from gateway.domain.config import policies
@@ -25,12 +26,11 @@ from gateway.domain.operations.export_jobs import (
     read_export_jobs,
     understand,
 )
+from gateway.domain.operations.export_keeping import Keeping, KeepingStatement, NoSuchStatement, parts
 from gateway.domain.operations.export_locations import Locations
 from gateway.domain.operations.export_reading import Reading
 from gateway.domain.operations.export_retention import expire_exports
 from gateway.domain.reading.changes import list_changes
-from gateway.domain.reading.people import FIRST, Wanted
-from gateway.domain.reading.profiles import list_texts
 from gateway.domain.rules.keyset import Window
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
@@ -116,18 +116,22 @@ async def test_people_are_the_same_whether_the_policy_keeps_their_profiles_or_no
         assert len(found[-1]) == count
 
 
-async def test_postgres_puts_no_people_together_by_another_version_of_the_configuration(peopled):
+async def test_postgres_puts_no_people_together_by_another_version_of_the_configuration(peopled, locations):
     """Computed values are of one version: by another one, people are read one by one."""
     world = peopled
     await world.publish("visits", "xEvent.count()")
     own, former = f"_{world.scope.organization.code}.ComputedAttributes.visits", await world.config()
     await world.publish("days", "xEvent.max(timestamp)")
-    for config, are_there in ((former, False), (await world.config(), True)):
+    await create_export_job(world.db, world.scope, former, await requested(world), locations)
+    claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
+    for config, is_told in ((former, False), (await world.config(), True)):
         asked = await understand(config, ExportRequest(config.default_policy.policy_id, 1, fields=own))
-        place = world.db, world.scope, config, config.default_policy
-        node, everybody = Reading(*place, asked).node, Wanted(only_with_records=False, since=None, until=None)
-        found = await list_texts(*place, after=FIRST, size=10, of=node, wanted=everybody)
-        assert (found is not None) == are_there
+        async with world.db.writing_at_one_moment() as still:
+            reading = Reading(still, world.scope, config, config.default_policy, asked)
+            statement = KeepingStatement(Keeping(world.db, claim, 0, MOST), reading, reading.way)
+            with nullcontext() if is_told else pytest.raises(NoSuchStatement):
+                await statement.keep_next(*parts(1), 10)
+        assert ((await world.db.row(HELD))[0] > 0) == is_told
 
 
 async def test_events_have_fields_a_window_and_a_condition_of_their_own(peopled, locations):
@@ -378,7 +382,7 @@ async def test_nobody_writes_while_the_instant_is_taken_and_everybody_afterwards
 
     async def writing(*args, **more):
         await world.records(record(EVE))
-        await keep(*args, **more)
+        return await keep(*args, **more)
 
     monkeypatch.setattr(export_spool, "_keep", writing)
     assert (await exported(world, locations)).state.people == 2

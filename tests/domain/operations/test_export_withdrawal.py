@@ -1,12 +1,15 @@
 """People who are erased leave exports, too: no file that holds one can be read any more, and none is written."""
 
+import asyncio
+
 import pytest
-from crashes import killed_at
+from crashes import WRITTEN, at_commits, killed_at
 from exported import MOST, exported, folder_of, rows_of, working
 from world import event, record
 
 from gateway.cli.jobs import counted
-from gateway.domain.operations import export_files, export_rows
+from gateway.domain.config.sandboxes import reset_sandbox
+from gateway.domain.operations import export_files, export_rows, export_spool
 from gateway.domain.operations.erasure_verification import verify_erasure
 from gateway.domain.operations.export_jobs import (
     ExportEvents,
@@ -16,6 +19,7 @@ from gateway.domain.operations.export_jobs import (
     read_export_jobs,
 )
 from gateway.domain.operations.export_locations import Locations
+from gateway.domain.operations.export_profiles import export_profiles
 from gateway.domain.operations.export_retention import expire_exports
 from gateway.domain.operations.export_spool import take_instant
 from gateway.domain.work import jobs, leases
@@ -26,6 +30,14 @@ from gateway.storage.queries import Query
 
 ANA, BOB = ("Email", "ana@example.com"), ("Email", "bob@example.com")
 PHONE, DEVICE = ("Phone", "+1"), ("ECID", "1" * 38)
+IS_ROW_AWAITED = Query(
+    "test.is_row_awaited",
+    "select exists (select from pg_locks where locktype in ('transactionid', 'tuple') and not granted)",
+    (),
+    (),
+    "value",
+    "For tests.",
+)
 HELD = Query("test.held", "select count(*) from gateway.export_person", (), (), "row", "For tests.")
 
 
@@ -42,6 +54,13 @@ async def peopled(world, monkeypatch):
     await world.records(record(ANA, PHONE, first_name="Ana"), record(BOB, first_name="Bob"))
     await world.events(event("e1", "2026-01-01T00:00:00Z", DEVICE, ANA), event("e2", "2026-01-02T00:00:00Z", BOB))
     return world
+
+
+async def requested(world, locations, **wanted):
+    """Ask for an export."""
+    policy = (await world.config()).default_policy
+    request = ExportRequest(policy.policy_id, policy.version, **wanted)
+    return await create_export_job(world.db, world.scope, await world.config(), request, locations)
 
 
 async def expired(world, locations):
@@ -80,14 +99,10 @@ async def test_files_that_hold_an_erased_person_are_withdrawn_and_the_others_sta
 @pytest.mark.parametrize("is_read", [False, True])
 async def test_an_export_under_way_is_cancelled_and_writes_nothing_more(peopled, locations, is_read):
     world = peopled
-    policy = (await world.config()).default_policy
-    request = ExportRequest(policy.policy_id, policy.version, format=ExportFormat.JSONL)
-    made, waiting = [
-        await create_export_job(world.db, world.scope, await world.config(), request, locations) for _ in range(2)
-    ]
+    made, waiting = [await requested(world, locations, format=ExportFormat.JSONL) for _ in range(2)]
     claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
     if is_read:
-        await take_instant(world.db, world.scope, world.configurations, claim, request, most=MOST)
+        await take_instant(world.db, world.scope, world.configurations, claim, made.request, most=MOST)
     await world.erase(await world.xid(*ANA))
     (ended, other) = await read_export_jobs(
         world.db, world.scope, [claim.job_id, ({made.job_id, waiting.job_id} - {claim.job_id}).pop()]
@@ -101,6 +116,67 @@ async def test_an_export_under_way_is_cancelled_and_writes_nothing_more(peopled,
             await leases.advance(tx, claim, claim.cursor, done=0)
 
 
+async def erased(world):
+    """Erase Ana; return how many people are kept of an export then: Bob."""
+    await world.erase(await world.xid(*ANA))
+    return 1
+
+
+async def emptied(world):
+    await reset_sandbox(world.db, world.scope, world.scope.sandbox_id, world.scope.sandbox.name)
+    return 0
+
+
+@pytest.mark.parametrize("wanted", [{}, {"where": "person.name.firstName.isNotNull()"}])
+@pytest.mark.parametrize("remove", [erased, emptied])
+async def test_an_export_keeps_no_person_who_is_removed_while_it_reads_people(
+    peopled, locations, monkeypatch, remove, wanted
+):
+    """Nobody sees yet what the export has kept of them: it is undone."""
+    world, keep, began = peopled, export_spool._keep, []
+
+    async def removing(*args):
+        found = await keep(*args)
+        if not began:
+            began.append(True)
+            await remove(world)
+        return found
+
+    monkeypatch.setattr(export_spool, "_keep", removing)
+    await requested(world, locations, format=ExportFormat.JSONL, **wanted)
+    claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
+    with pytest.raises(LeaseLost):
+        await export_profiles(
+            world.db, world.scope, world.configurations, claim, locations=locations, days=7, most=MOST
+        )
+    assert began
+    assert tuple(await world.db.row(HELD)) == (0,)
+    assert not locations.directory.exists()
+
+
+@pytest.mark.parametrize("remove", [erased, emptied])
+async def test_a_removal_waits_until_an_export_has_committed_its_people(peopled, locations, remove):
+    """The export has looked at its lease by then, so that the other one waits for it."""
+    world, tasks = peopled, []
+
+    async def removing(point):
+        if point == WRITTEN:
+            tasks.append(asyncio.create_task(remove(world)))
+            async with asyncio.timeout(60):
+                while not await world.db.value(IS_ROW_AWAITED):  # noqa: ASYNC110 (only Postgres knows)
+                    await asyncio.sleep(0.005)
+
+    request = (await requested(world, locations, format=ExportFormat.JSONL)).request
+    claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
+    with at_commits(before=removing):
+        await take_instant(world.db, world.scope, world.configurations, claim, request, most=MOST)
+        left = await tasks[0]
+    assert tuple(await world.db.row(HELD)) == (left,)
+    with pytest.raises(LeaseLost):
+        async with world.db.transaction() as tx:
+            await leases.advance(tx, claim, claim.cursor, done=0)
+
+
 async def test_a_receipt_names_the_urls_at_which_files_were(peopled, locations):
     """Of files that hold the person, and of an export under way that had begun to write there; by a dry run, of those that there are."""
     world, place = peopled, "memory://shared/exports/out"
@@ -109,9 +185,7 @@ async def test_a_receipt_names_the_urls_at_which_files_were(peopled, locations):
         world, locations, format=ExportFormat.JSONL, location=f"{place}/bob", where='person.name.firstName = "Bob"'
     )
     await exported(world, locations, format=ExportFormat.JSONL)
-    policy = (await world.config()).default_policy
-    request = ExportRequest(policy.policy_id, policy.version, ExportFormat.JSONL, f"{place}/begun")
-    begun = await create_export_job(world.db, world.scope, await world.config(), request, locations)
+    begun = await requested(world, locations, format=ExportFormat.JSONL, location=f"{place}/begun")
     claim = await leases.claim(world.db, [JobKind.EXPORT_PROFILES])
     assert await killed_at(1, working(world, claim, locations), "export_jobs.finish_file")  # which is not committed
     xid = await world.xid(*ANA)
