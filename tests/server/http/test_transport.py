@@ -55,6 +55,27 @@ async def test_a_response_leaves_with_its_last_piece_before_anything_else_is_don
     assert len(line.sent) == 1
 
 
+async def test_a_whole_response_leaves_at_once_and_nothing_is_left_for_the_next_turn(monkeypatch):
+    line, packets = opened()
+    later = []
+    monkeypatch.setattr(packets, "flush", lambda: later.append(CoalescingTransport.flush(packets)))
+    cycle = Cycle(packets)
+    await cycle.send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+    await cycle.send({"type": "http.response.body", "body": b"body"})
+    assert [piece.endswith(b"\r\n\r\nbody") for piece in line.sent] == [True]
+    await asyncio.sleep(0)
+    assert len(later) == 1
+
+
+async def test_a_client_that_went_away_behind_the_head_gets_nothing():
+    line, packets = opened()
+    cycle = Cycle(packets)
+    await cycle.send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+    cycle.disconnected = line.is_cut = True
+    await cycle.send({"type": "http.response.body", "body": b"body"})
+    assert line.sent == []
+
+
 async def test_held_bytes_are_bounded():
     line, packets = opened()
     for size in (1, MAX_HELD_BYTES, 1):
@@ -88,9 +109,9 @@ async def test_other_attributes_are_those_of_the_transport():
 class Cycle(CompactCycle):
     """A request to a connection that is kept, and notes what is written in its `line`."""
 
-    def __init__(self, line, *, keep_alive=True):
+    def __init__(self, line, *, keep_alive=True, method="GET"):
         logger = logging.getLogger("test")
-        given = {"scope": {"method": "GET"}, "transport": line, "flow": FlowControl(line), "logger": logger}
+        given = {"scope": {"method": method}, "transport": line, "flow": FlowControl(line), "logger": logger}
         super().__init__(
             **given,
             access_logger=logger,
@@ -107,6 +128,9 @@ class Wire(Line):
     def write(self, data):
         self.sent.append(data)
 
+    def send(self, *pieces):
+        self.sent.extend(pieces)
+
     def flush(self):
         pass
 
@@ -119,15 +143,18 @@ STARTS = [
 ]
 
 
+@pytest.mark.parametrize("pieces", [[b"body"], [b"bo", b"dy"]])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("keep_alive", [True, False])
 @pytest.mark.parametrize("headers", STARTS)
-async def test_a_response_has_the_bytes_that_uvicorn_would_send(headers, keep_alive):
+async def test_a_response_has_the_bytes_that_uvicorn_would_send(headers, keep_alive, method, pieces):
     sent = []
     for kind in (CompactCycle, RequestResponseCycle):
-        cycle = Cycle(Wire(), keep_alive=keep_alive)
+        cycle = Cycle(Wire(), keep_alive=keep_alive, method=method)
         cycle.__class__ = kind
         await cycle.send({"type": "http.response.start", "status": 200, "headers": headers})
-        await cycle.send({"type": "http.response.body", "body": b"body"})
+        for piece in pieces:
+            await cycle.send({"type": "http.response.body", "body": piece, "more_body": piece != pieces[-1]})
         sent.append((b"".join(cycle.transport.sent), cycle.keep_alive, cycle.response_complete, cycle.transport.is_cut))
     assert sent[0] == sent[1]
     assert sent[0][0].startswith(b"HTTP/1.1 200 OK\r\ndate: today\r\n")
