@@ -216,17 +216,16 @@ def _tagged(value: Any) -> Any:
 
 
 def _untagged(value: Any) -> Any:
-    match value:
-        case {"u": str(text)}:
+    if isinstance(value, dict):  # patterns of mappings take ten times as long
+        text, micros = value.get("u"), value.get("t")
+        if isinstance(text, str):
             return uuid_of(bytes.fromhex(text))
-        case {"t": int(micros)}:
+        if isinstance(micros, int):
             return EPOCH + micros * MICROSECOND
-        case None:
-            return None
-        case int() if -(2**63) <= value < 2**63:
-            return value
-        case str() if "\0" not in value:
-            return value
+        raise ValueError("no key has such an object")
+    is_text, is_number = isinstance(value, str), isinstance(value, int)
+    if value is None or (is_text and "\0" not in value) or (is_number and -(2**63) <= value < 2**63):
+        return value
     raise ValueError("no key has such a value")
 
 

@@ -7,12 +7,12 @@ related records. Trees are frozen and can be keys.
 A document has what validation lets in: values of the types that the union of all schemas states, Ints of 32 bits, nothing null.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from gateway.projection.predicates import Predicate, Slot, slots_up_to
 
@@ -331,16 +331,15 @@ def with_slots(given: Any, values: list[Any]) -> Any:
 
 
 def _revalued(given: Any, made: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> Any:
-    match given:
-        case Predicate(sql, values, computes):
-            return Predicate(sql, made(values), computes)
-        case Rows():
-            name, filter_, after, before, order, size, backward, key = given
-            filter_ = tuple(_revalued(each, made) for each in filter_)
-            after, before = after and _revalued(after, made), before and _revalued(before, made)
-            return Rows(name, filter_, after, before, order, size, backward, key)
-        case (Predicate(), *_):
-            return tuple(_revalued(each, made) for each in given)
+    if isinstance(given, Predicate):
+        return Predicate(given.sql, made(given.values), given.computes)
+    if isinstance(given, Rows):
+        name, filter_, after, before, order, size, backward, key = given
+        filter_ = filter_ and _revalued(filter_, made)
+        after, before = after and _revalued(after, made), before and _revalued(before, made)
+        return Rows(name, filter_, after, before, order, size, backward, key)
+    if isinstance(given, tuple) and given and isinstance(given[0], Predicate):
+        return tuple([_revalued(each, made) for each in given])
     return given
 
 
@@ -396,17 +395,17 @@ class Projection:
         """The number of records on all pages of one record together."""
         return sum(node.rows.size for node in self.nodes if isinstance(node, Page))
 
-
-_KNOWN: Final = ("raw", "is_text", "is_in_store", "computed", "page_size")
-"""What is equal for all projections of a structure."""
+    @cached_property
+    def known(self) -> Mapping[str, Any]:
+        """What is equal for all projections of this structure."""
+        return {name: getattr(self, name) for name in ("raw", "is_text", "is_in_store", "computed", "page_size")}
 
 
 class ProjectionWithValues(Projection):
     """A projection of a structure and the values for its slots. Statements look at no more of it; its parts are made where they are evaluated."""
 
     def __init__(self, structure: Projection, values: tuple[Any, ...]) -> None:
-        known = {name: getattr(structure, name) for name in _KNOWN}
-        vars(self).update(known, structure=(structure, values), _hash=hash((structure, values)))
+        vars(self).update(structure.known, structure=(structure, values), _hash=hash((structure, values)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ProjectionWithValues) and self.structure == other.structure

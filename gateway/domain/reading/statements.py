@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -18,6 +19,8 @@ T = TypeVar("T")
 MAX_CACHED_SQL_CHARACTERS: Final = 8_000_000
 """Of the statements of one noun."""
 
+
+MAX_CACHED_KINDS: Final = 256
 
 KINDS: Final[Mapping[Any, str]] = {datetime: "timestamptz", str: "text", UUID: "uuid", uuid_of: "uuid"}
 """The types of values that may differ among the keys of one statement: those of cursors and of windows of time, with their types in SQL."""
@@ -84,5 +87,9 @@ class Statements:
 
 def kinds_of(projection: Projection) -> tuple[str, ...]:
     """Return the types in SQL of the values of conditions; none if there is no such value, or one that may not differ among keys."""
-    values = projection.structure[1]
-    return tuple(KINDS[type(value)] for value in values) if all(type(value) in KINDS for value in values) else ()
+    return _kinds(tuple(map(type, projection.structure[1])))
+
+
+@lru_cache(MAX_CACHED_KINDS)
+def _kinds(types: tuple[Any, ...]) -> tuple[str, ...]:
+    return tuple(KINDS[kind] for kind in types) if KINDS.keys() >= {*types} else ()

@@ -50,7 +50,9 @@ class CompactCycle(RequestResponseCycle):
     def _is_whole(self, message: Any) -> bool:
         """Return whether a message is the whole body behind a usual head, for a client that reads what is sent to it."""
         is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
-        is_sent = self.keep_alive and not (self.disconnected or self.flow.write_paused) and self.scope["method"] != "HEAD"
+        is_sent = (
+            self.keep_alive and not (self.disconnected or self.flow.write_paused) and self.scope["method"] != "HEAD"
+        )
         return is_last and is_sent and len(message.get("body", b"")) == self.expected_content_length
 
     def _head(self, message: Any) -> bytes | None:
