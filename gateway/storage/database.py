@@ -13,12 +13,13 @@ from typing import Any, Self, TypeAlias, TypeVar
 
 from gateway.errors import StatementFailed, Timeout, Unavailable
 from gateway.storage.connections import GRACE_SECONDS, SETTINGS_ON_A_CLUSTER, connect_apart, open_first, open_to_alter
-from gateway.storage.faults import OPENING, leaves_sound, of_a_copy, opening_failed, run_translated, run_unless_lost
+from gateway.storage.faults import OPENING, of_a_copy, opening_failed, run_translated, run_unless_lost
 from gateway.storage.listener import Listener, Waiter
 from gateway.storage.notifications import Channel, Notifications
 from gateway.storage.pool import Pool, quarter_of
 from gateway.storage.queries import Query, query
 from gateway.storage.shares import Shares
+from gateway.storage.transactions import is_cut_off, transaction_on
 from gateway.telemetry import StatementRan, observe
 
 T = TypeVar("T")
@@ -65,6 +66,21 @@ class Session:
         _observe(query.name, begin, len(result))
         return result
 
+    async def pages(self, query: Query, *args: Any, size: int) -> AsyncIterator[list[Any]]:
+        """Run a statement and yield its rows, at most `size` at a time, while Postgres keeps the others. To be used inside a transaction."""
+        cursor = await self._open(query, *args)
+        while page := await self._next_page(query, cursor, size):
+            yield page
+
+    async def _open(self, query: Query, *args: Any) -> Any:
+        return await run_translated(self._connection, self._connection.cursor(query.sql, *args, timeout=self._seconds))
+
+    async def _next_page(self, query: Query, cursor: Any, size: int) -> list[Any]:
+        begin = perf_counter()
+        page: list[Any] = await run_translated(self._connection, cursor.fetch(size, timeout=self._seconds))
+        _observe(query.name, begin, len(page))
+        return page
+
     async def row(self, query: Query, *args: Any) -> Any | None:
         """Run a statement and return its first row, or None."""
         begin = perf_counter()
@@ -103,7 +119,7 @@ class Session:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Undo what the block did, and nothing before it, when the block raises. To be used inside a transaction."""
-        async with _transaction(self._connection):
+        async with transaction_on(self._connection):
             yield
 
     async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -144,7 +160,7 @@ class SerialSession(Session):
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._is_over = True
-        if error is None or not _is_cut_off(error):
+        if error is None or not is_cut_off(error):
             async with self._turn:  # when the statement has ended that still runs
                 pass
 
@@ -174,6 +190,12 @@ class SerialSession(Session):
                 self._is_over = True
                 raise
 
+    async def _open(self, query: Query, *args: Any) -> Any:
+        return await self._in_turn(super()._open, query, *args)
+
+    async def _next_page(self, query: Query, cursor: Any, size: int) -> list[Any]:
+        return await self._in_turn(super()._next_page, query, cursor, size)
+
     async def _in_turn(self, verb: Callable[..., Awaitable[T]], *args: Any) -> T:
         async with self._turn:
             if self._is_over:
@@ -181,7 +203,7 @@ class SerialSession(Session):
             try:
                 return await run_translated(self._connection, self._apart(verb, *args))
             except BaseException as error:
-                if _is_cut_off(error):
+                if is_cut_off(error):
                     self._is_over = True
                 raise
 
@@ -314,7 +336,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self, sandbox_id: int | None = None) -> AsyncIterator[Session]:
         """Commit at the end of the block, roll back when it raises. With a `sandbox_id`, take one of that sandbox's connections."""
-        async with self._pool.lend(sandbox_id) as connection, _transaction(connection):
+        async with self._pool.lend(sandbox_id) as connection, transaction_on(connection):
             session = Session(connection, is_distributed=self.is_distributed)
             yield session
         self._notifications.add(session.channels)
@@ -328,7 +350,7 @@ class Database:
             try:
                 yield Session(connection, is_distributed=self.is_distributed)
             except BaseException as error:
-                if not _is_cut_off(error):
+                if not is_cut_off(error):
                     await transaction.rollback()
                 raise
             await transaction.rollback()
@@ -375,7 +397,7 @@ class Database:
     async def _of_one_moment(self, *, readonly: bool = False) -> AsyncIterator[SerialSession]:
         async with (
             self._pool.lend() as connection,
-            _transaction(connection, isolation="repeatable_read", readonly=readonly),
+            transaction_on(connection, isolation="repeatable_read", readonly=readonly),
             SerialSession(connection, is_distributed=self.is_distributed) as session,
         ):
             yield session
@@ -399,24 +421,6 @@ Reader: TypeAlias = Database | Session
 
 
 @asynccontextmanager
-async def _transaction(connection: Any, **options: Any) -> AsyncIterator[None]:
-    """Begin, then commit or roll back.
-
-    After a statement that was cut off, nothing more is sent: the connection ends, and the transaction with it. A rollback would first
-    wait for that statement's end, perhaps for ever.
-    """
-    transaction = connection.transaction(**options)
-    await transaction.start()
-    try:
-        yield
-    except BaseException as error:
-        if not _is_cut_off(error):
-            await transaction.rollback()
-        raise
-    await transaction.commit()
-
-
-@asynccontextmanager
 async def _in_time(place: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
     async with AsyncExitStack() as held:
         try:
@@ -424,11 +428,6 @@ async def _in_time(place: AbstractAsyncContextManager[None]) -> AsyncIterator[No
         except TimeoutError as error:
             raise Timeout("Too much like it is under way; try again.") from error
         yield
-
-
-def _is_cut_off(error: BaseException) -> bool:
-    """Return whether a statement may still be running, or its connection be lost."""
-    return isinstance(error, asyncio.CancelledError) or (isinstance(error, Exception) and not leaves_sound(error))
 
 
 def _owner(query: Query, args: Sequence[Any]) -> Hashable:

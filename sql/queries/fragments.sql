@@ -19,11 +19,12 @@ select f.xid, f.dataset_id, f.ordinal, f.batch_id, f.ingested_at, f.is_deleted, 
     on r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = f.xid and r.dataset_id = f.dataset_id and r.ordinal = f.ordinal and f.folded is null
  where f.sandbox_id = $1 and f.xid = any($2::uuid[]);
 
--- name: read_versions(sandbox_id, xids, dataset_ids) -> rows
--- Read all versions of the records of these identities in these datasets. Walks record_pkey.
-select xid, dataset_id, ordinal, batch_id, mode, input, ingested_at
+-- name: list_all_versions(sandbox_id, xids) -> rows
+-- List all versions of the records of these identities as `list_versions` does, record after record, and of each in order. Walks record_pkey.
+select xid, dataset_id, ordinal, batch_id, mode, ingested_at, pg_column_size(input) as size
   from gateway.record
- where sandbox_id = $1 and xid = any($2::uuid[]) and dataset_id = any($3::uuid[]);
+ where sandbox_id = $1 and xid = any($2::uuid[])
+ order by xid, dataset_id, ingested_at, batch_id, ordinal;
 
 -- name: list_versions(sandbox_id, xids, dataset_ids) -> rows
 -- List all versions of these records without their inputs, and how many bytes each input takes as it is stored. Walks record_pkey.

@@ -16,12 +16,6 @@ select xid, namespace_id, value
  order by xid
  limit $3;
 
--- name: read_records(sandbox_id, xids) -> rows
--- List the records of these identities that have a version. Walks record_pkey.
-select distinct xid, dataset_id
-  from gateway.record
- where sandbox_id = $1 and xid = any($2::uuid[]);
-
 -- name: read_graphs(sandbox_id, profile_ids) -> rows
 -- Read the graphs with these profile ids. Walks graph_pkey.
 select profile_id, xids, identity_map, is_contested, size, event_xids
@@ -43,6 +37,38 @@ with tied as materialized (
 )
 select t.*, (select b.settled_at is not null from gateway.batch as b where b.sandbox_id = $1 and b.batch_id = t.batch_id) as is_settled
   from tied as t;
+
+-- name: compare_ties(sandbox_id, xids, dataset_ids) -> rows
+-- List the ties of records of these identities in these datasets that differ from what the versions say. `should_be_retracted`: a later deletion of the
+-- record retracts it. `is_said`: of the versions in its batch that are retracted alike, one has its first time and one its last; or its batch
+-- is settled, as ties stay when the versions go that made them. Walks tie_pkey, record_pkey and batch_pkey.
+with deletion as materialized (
+  select distinct on (xid, dataset_id) xid, dataset_id, ingested_at, batch_id, ordinal
+    from gateway.record
+   where sandbox_id = $1 and xid = any($2::uuid[]) and dataset_id = any($3::uuid[]) and mode = 'DELETE'
+   order by xid, dataset_id, ingested_at desc, batch_id desc, ordinal desc
+), said as materialized (
+  select distinct r.xid, r.dataset_id, r.batch_id, coalesce(r.observed_at, r.ingested_at) as at,
+         ((r.ingested_at, r.batch_id, r.ordinal) < (d.ingested_at, d.batch_id, d.ordinal)) is true as is_retracted
+    from gateway.record as r
+    left join deletion as d on d.xid = r.xid and d.dataset_id = r.dataset_id
+   where r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.dataset_id = any($3::uuid[])
+), tied as materialized (
+  select t.xid, t.dataset_id, t.tie_id, t.batch_id, t.first_at, t.last_at, t.is_retracted,
+         ((t.ingested_at, t.batch_id, t.ordinal) < (d.ingested_at, d.batch_id, d.ordinal)) is true as should_be_retracted
+    from gateway.tie as t
+    left join deletion as d on d.xid = t.xid and d.dataset_id = t.dataset_id
+   where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.origin = t.xid and t.dataset_id = any($3::uuid[])
+), compared as materialized (
+  select t.tie_id, t.batch_id, t.is_retracted, t.should_be_retracted, begun.xid is not null and ended.xid is not null as is_said
+    from tied as t
+    left join said as begun on (begun.xid, begun.dataset_id, begun.batch_id, begun.at, begun.is_retracted) = (t.xid, t.dataset_id, t.batch_id, t.first_at, t.should_be_retracted)
+    left join said as ended on (ended.xid, ended.dataset_id, ended.batch_id, ended.at, ended.is_retracted) = (t.xid, t.dataset_id, t.batch_id, t.last_at, t.should_be_retracted)
+)
+select c.tie_id, c.is_retracted, c.should_be_retracted, c.is_said or b.settled_at is not null as is_said
+  from compared as c
+  left join gateway.batch as b on b.sandbox_id = $1 and b.batch_id = c.batch_id
+ where c.is_retracted <> c.should_be_retracted or not (c.is_said or b.settled_at is not null);
 
 -- name: list_graphs(sandbox_id, after, size) -> rows
 -- List the graphs after this one. Walks graph_pkey.

@@ -1,6 +1,7 @@
 """Every way to read a person gives the same result, under every policy."""
 
 from dataclasses import replace
+from functools import reduce
 from uuid import uuid4
 
 import orjson
@@ -15,7 +16,7 @@ from gateway.domain.reading import conditions, events, people, profiles, record_
 from gateway.domain.reading.events import EventFilter, EventOrder, EventOrderField, EventRequest
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import canonical
-from gateway.domain.rules.versions import Mode, Version, fold
+from gateway.domain.rules.versions import Mode, Version, next_state
 from gateway.pql.check import check
 from gateway.pql.sql import condition
 from gateway.projection.evaluate import evaluate
@@ -234,7 +235,10 @@ async def test_live_versions_of_a_record_fold_to_its_fragment(replay, history, s
             record.append(Version(version.mode, orjson.loads(one.text), version.place))
     (fragments,) = await profiles.read_fragments(world.db, world.scope, [tuple(xids)])
     said = {
-        key: state.document for key, record in folded.items() if (state := fold(record)) and state.document is not None
+        key: state.document
+        for key, record in folded.items()
+        if (state := reduce(next_state, sorted(record, key=lambda each: each.place), None))
+        and state.document is not None
     }
     assert said == {(one.xid, one.dataset_id): one.document for one in fragments}
 

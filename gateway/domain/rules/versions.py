@@ -10,7 +10,6 @@ Every document is kept as a `Version`. The fold of the versions is the record's 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from functools import reduce
 from itertools import dropwhile, takewhile
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -71,11 +70,6 @@ class RecordState(NamedTuple):
 RecordStates = dict[RecordKey, RecordState]
 
 
-def fold(versions: Iterable[Version]) -> RecordState | None:
-    """Return the record's state after all these versions, given in any order; None if there are none."""
-    return reduce(next_state, sorted(versions, key=_place), None)
-
-
 def next_state(state: RecordState | None, version: Version) -> RecordState:
     """Return the record's state after one more version, which must be newer than those in `state`."""
     document = _applied(state.document if state else None, version)
@@ -98,7 +92,7 @@ def since_deletion(versions: Iterable[UnreadVersion]) -> tuple[RecordState | Non
     return RecordState(None, first, True, last), ordered[len(until_last) :]
 
 
-def last_deletion(versions: Iterable[Version]) -> VersionOrder | None:
+def last_deletion(versions: Iterable[Version | UnreadVersion]) -> VersionOrder | None:
     """Return the position of the newest DELETE, which retracts the ties of all earlier versions; None if there is none."""
     return max((version.place for version in versions if version.mode is Mode.DELETE), default=None)
 
@@ -147,10 +141,6 @@ def says_other(before: RecordState | None, after: RecordState | None) -> bool:
 def same_document(one: Document | None, other: Document | None) -> bool:
     """Return whether two documents are equal as canonical JSON; for Python alone true equals 1."""
     return one is other or (one == other and canonical(one) == canonical(other))
-
-
-def _place(version: Version) -> VersionOrder:
-    return version.place
 
 
 def _applied(document: Document | None, version: Version) -> Document | None:

@@ -1,7 +1,6 @@
 """Fragments: what a record says now, the fold of its versions; and which ties of the record hold, as a deletion retracts earlier ones."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,19 +10,15 @@ from gateway.domain.facts.documents import last_updated
 from gateway.domain.rules.merge import Fragment
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import (
-    Mode,
     RecordKey,
     RecordState,
     RecordStates,
-    Version,
     VersionOrder,
-    fold,
-    last_deletion,
     says_other,
 )
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.fact_change import FactChange
-from gateway.domain.views.folding import fold_stored
+from gateway.domain.views.folding import fold_all, fold_stored
 from gateway.runtime.slices import in_time_slices
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Session
@@ -32,13 +27,11 @@ from gateway.xdm.classes import XdmClass
 
 READ_STATES = query("fragments.read_states")
 READ_STATES_OF_CLUSTER = query("fragments.read_states_of_cluster")
-READ_VERSIONS = query("fragments.read_versions")
 WRITE_FRAGMENTS = query("fragments.write_fragments")
 DELETE_FRAGMENTS = query("fragments.delete_fragments")
 READ_RECORD_TIES = query("fragments.read_record_ties")
 RETRACT_TIES = query("fragments.retract_ties")
-READ_RECORDS = query("verification.read_records")
-READ_TIES = query("verification.read_ties")
+COMPARE_TIES = query("verification.compare_ties")
 LIST_FRAGMENTS = query("verification.list_fragments")
 
 FRAGMENT_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_FRAGMENTS.columns))
@@ -62,22 +55,18 @@ class Fragments:
 
     async def verify(self, check: Check, piece: Piece) -> None:
         """Compare fragments with the fold of their versions, and ties with what versions said and retracted."""
-        rows = await check.tx.rows(READ_RECORDS, check.scope.sandbox_id, piece.xids)
-        keys = [(row["xid"], row["dataset_id"]) for row in rows]
-        versions = await read_versions(check.tx, check.scope, keys)
-        piece.states = {key: state for key, sent in versions.items() if (state := fold(sent)) is not None}
+        piece.states = await fold_all(check.tx, check.scope, piece.xids)
         stored = await read_states(check.tx, check.scope, piece.xids)
-        _compare(check, stored.keys() | keys, stored, piece.states)
-        await _compare_ties(check, piece, versions)
+        _compare(check, stored.keys() | piece.states.keys(), stored, piece.states)
+        await _compare_ties(check, piece)
 
     async def verify_rest(self, check: Check) -> None:
         """Report fragments without an identity, unless their records were deleted before they existed."""
         others = await check.strays("fragment", LIST_FRAGMENTS, NIL, NIL)
         for start in range(0, len(others), RECORDS_PER_READ):
             keys = others[start : start + RECORDS_PER_READ]
-            versions = await read_versions(check.tx, check.scope, keys)
-            folded = {key: state for key, sent in versions.items() if (state := fold(sent)) is not None}
-            deleted = {key: state for key, state in folded.items() if state.document is None}
+            folded = await fold_all(check.tx, check.scope, {xid for xid, _ in keys})
+            deleted = {key: folded[key] for key in keys if key in folded and folded[key].document is None}
             _compare(check, keys, await read_states(check.tx, check.scope, {xid for xid, _ in deleted}), deleted)
 
 
@@ -100,27 +89,6 @@ async def read_known(change: FactChange, xids: Iterable[UUID]) -> None:
     missing = [xid for xid in xids if xid not in change.known and xid not in change.newcomers]
     change.states = await read_states(change.tx, change.scope, missing) | change.states
     change.known.update(missing)
-
-
-async def read_versions(tx: Session, scope: Scope, keys: Sequence[RecordKey]) -> dict[RecordKey, list[Version]]:
-    """Read all versions of these records, in no order. A record without a version has an empty list."""
-    versions: dict[RecordKey, list[Version]] = {key: [] for key in keys}
-    if not versions:
-        return versions
-    xids, dataset_ids = {key[0] for key in versions}, {key[1] for key in versions}
-
-    def note(row: Any) -> None:
-        if (key := (row["xid"], row["dataset_id"])) in versions:
-            versions[key].append(version_of_row(row))
-
-    await in_time_slices(note, await tx.rows(READ_VERSIONS, scope.sandbox_id, list(xids), list(dataset_ids)))
-    return versions
-
-
-def version_of_row(row: Any) -> Version:
-    """Return the version of a record that a row of a statement describes."""
-    place = VersionOrder(row["ingested_at"], row["batch_id"], row["ordinal"])
-    return Version(Mode(row["mode"]), orjson.loads(row["input"]), place)
 
 
 def fragments_by_xid(states: Mapping[RecordKey, RecordState]) -> dict[UUID, list[Fragment]]:
@@ -218,41 +186,20 @@ def _compare(check: Check, keys: Collection[RecordKey], stored: RecordStates, fo
             check.differs("fragment", key, "is not the fold of its versions")
 
 
-async def _compare_ties(check: Check, piece: Piece, versions: Mapping[RecordKey, Sequence[Version]]) -> None:
-    """Compare the times of ties that records made, and whether a later deletion retracted them.
-
-    Ties of settled batches stay when the versions that made them go, so that their times have no witness.
-    """
+async def _compare_ties(check: Check, piece: Piece) -> None:
+    """Compare the times of ties that records made, and whether a later deletion retracted them, with what versions say."""
     config = check.config
-    of_records = {
+    of_records = [
         dataset.dataset_id
         for dataset in config.datasets.values()
         if config.schemas[dataset.schema_id].xdm_class is XdmClass.INDIVIDUAL_PROFILE
-    }
-    for tie in await check.tx.rows(READ_TIES, check.scope.sandbox_id, piece.xids):
-        if tie["origin"] != tie["xid"] or tie["dataset_id"] not in of_records:
-            continue
-        sent = versions.get((tie["origin"], tie["dataset_id"]), ())
-        deletion = last_deletion(sent)
-        is_retracted = _is_retracted(VersionOrder(tie["ingested_at"], tie["batch_id"], tie["ordinal"]), deletion)
-        if tie["is_retracted"] != is_retracted:
+    ]
+    for tie in await check.tx.rows(COMPARE_TIES, check.scope.sandbox_id, piece.xids, of_records):
+        if tie["is_retracted"] != tie["should_be_retracted"]:
             check.differs("tie", tie["tie_id"], f"is_retracted is {tie['is_retracted']}")
-        if tie["is_settled"]:
-            continue
-        times = [
-            _tied_at(version)
-            for version in sent
-            if version.place.batch_id == tie["batch_id"] and _is_retracted(version.place, deletion) == is_retracted
-        ]
-        if tie["first_at"] not in times or tie["last_at"] not in times:
+        if not tie["is_said"]:
             check.differs("tie", tie["tie_id"], "no version of its batch says so at its time")
 
 
 def _is_retracted(place: VersionOrder, deletion: VersionOrder | None) -> bool:
     return deletion is not None and place < deletion
-
-
-def _tied_at(version: Version) -> datetime:
-    """Return the time of the tie that a record's version makes."""
-    came = version.place.ingested_at
-    return min(last_updated(version.input) or came, came)

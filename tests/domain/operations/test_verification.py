@@ -5,7 +5,9 @@ from world import day, event, record
 
 from gateway.domain.operations.verification import verify
 from gateway.domain.rules.versions import Mode
+from gateway.domain.views import folding
 from gateway.storage.queries import Query
+from gateway.telemetry import StatementRan, listen
 
 ANA, PHONE = ("Email", "ana@example.com"), ("Phone", "+1")
 
@@ -74,6 +76,28 @@ async def test_a_lost_row_is_found(world, table):
 @pytest.mark.parametrize("table", STRAYS)
 async def test_a_row_that_no_fact_makes_is_found(world, table):
     assert table in await broken(world, STRAYS[table])
+
+
+async def test_the_versions_of_a_record_are_read_some_at_a_time(world, monkeypatch):
+    monkeypatch.setattr(folding, "VERSIONS_AT_ONCE", 10)
+    for number in range(8):
+        sent = (record(ANA, PHONE, first_name=f"A{number}.{n}", **({"_id": "a"} if n % 2 else {})) for n in range(5))
+        await world.records(*sent, mode=Mode.MERGE if number % 2 else Mode.REPLACE)
+        if number == 3:
+            await world.records(record(ANA), mode=Mode.DELETE)
+    reads = []
+    stop = listen(lambda seen: reads.append(seen) if isinstance(seen, StatementRan) else None)
+    assert await verify(world.db, world.scope, world.configurations) == []
+    stop()
+    read = [each.rows for each in reads if each.name == "record_versions.read_inputs"]
+    assert (sum(read), max(each.rows for each in reads)) == (41, 10)
+    others = BREAKAGES | {
+        "tie": "update gateway.tie set first_at = '2020-01-01' where last_at = (select min(last_at) from gateway.tie)"
+    }
+    for table in ("fragment", "tie"):
+        async with world.db.transaction() as tx:
+            await tx.execute(Query("test.break", others[table], (), (), "none", "For tests."))
+        assert table in {each.table for each in await verify(world.db, world.scope, world.configurations)}
 
 
 @pytest.mark.parametrize(

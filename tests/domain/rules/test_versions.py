@@ -1,4 +1,4 @@
-"""`fold` against a slow, obvious replay, over generated histories."""
+"""States of records against a slow, obvious replay, over generated histories."""
 
 import copy
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,6 @@ from gateway.domain.rules.versions import (
     UnreadVersion,
     Version,
     VersionOrder,
-    fold,
     last_deletion,
     next_state,
     since_deletion,
@@ -43,6 +42,11 @@ histories = st.lists(
     max_size=6,
     unique_by=lambda version: version.place,
 )
+
+
+def fold(versions):
+    """The state after these versions, in whatever order they are given."""
+    return reduce(next_state, sorted(versions, key=lambda version: version.place), None)
 
 
 def patched(target, patch):
