@@ -214,9 +214,10 @@ async def list_projected(
     statement = STATEMENTS.of(way.projection, LIST, _direction(asked), (), way.computed)
     reading = statement.rows(db, scope.sandbox_id, *way.policy, *_bounds(asked))
     rows = await observed(reading, scope, way, asked.fetch)
-    if rows is None or (way.projection is not WHOLE and not _is_current(rows)):
+    if rows is None or not _is_current(rows, way):
         return Page([], has_next=False, has_previous=False)
-    return page_of_rows([Found(None, *_read_row(row, way.projection, 1)) for row in rows], asked)
+    read = ((row[0], *_read_row(row, way.projection, 1)) for row in rows)
+    return page_of_rows([Found(None, person, parts if is_told else None) for is_told, person, parts in read], asked)
 
 
 async def count_people(db: Reader, scope: Scope, graph: IdentityGraphType = IdentityGraphType.PDG) -> int:
@@ -248,7 +249,7 @@ async def _texts(made: Made, db: Reader, scope: Scope, way: Way, xids: Sequence[
 
 
 def _found(rows: Sequence[Any], way: Way) -> list[Found] | None:
-    if way.projection is not WHOLE and not all(row[0] is not None if way.computed else row[0] for row in rows):
+    if not _is_current(rows, way):
         return None
     found = []
     for row in rows:
@@ -259,8 +260,9 @@ def _found(rows: Sequence[Any], way: Way) -> list[Found] | None:
     return found
 
 
-def _is_current(rows: Sequence[Any]) -> bool:
-    return all(row[0] for row in rows)
+def _is_current(rows: Sequence[Any], way: Way) -> bool:
+    """Return whether the policy and the configuration have the versions of the way. With computed values a row has None if not, and False for one that cannot be given."""
+    return way.projection is WHOLE or all(row[0] is not None if way.computed else row[0] for row in rows)
 
 
 def _read_row(

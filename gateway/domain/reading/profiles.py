@@ -4,7 +4,7 @@ What the policy keeps merged is read; of a policy that keeps nothing, or whose p
 from the fragments by the same function.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -135,6 +135,7 @@ class ProfileResult(NamedTuple):
 
 
 _Record = TypeVar("_Record", Profile, ProfileResult)
+_Read = TypeVar("_Read")
 
 
 class InvalidKey(NamedTuple):
@@ -208,12 +209,10 @@ async def project_profiles(
     if way := way_kept(db, config, policy, projection):
         found = await people.project_people(db, scope, xids, way)
         if found is not None:
-            lacking = [xid for xid, each in zip(xids, found, strict=True) if each.parts is None]
-            whole = iter(await read_profiles(db, scope, config, policy, lacking) if lacking else ())
-            return [
-                next(whole) if each.parts is None else _projected(policy, xid, each)
-                for xid, each in zip(xids, found, strict=True)
-            ]
+            projected = [_projected(policy, xid, each) for xid, each in zip(xids, found, strict=True)]
+            return await _completed(
+                db, scope, config, policy, xids, read=projected, lacks=lambda each: each.parts is None
+            )
     results = await read_profiles(db, scope, config, policy, xids)
     if projection.is_in_store:
         return results
@@ -233,12 +232,8 @@ async def project_texts(
     `project_profiles` does, where there is no such text."""
     if way := way_kept(db, config, policy, projection):
         texts = await people.project_texts(db, scope, xids, way)
-        if texts is not None and UNTOLD not in texts:
-            return texts
-        if texts is not None:  # the others are read already
-            untold = [xid for xid, text in zip(xids, texts, strict=True) if text == UNTOLD]
-            whole = iter(await read_profiles(db, scope, config, policy, untold))
-            return [next(whole) if text == UNTOLD else text for text in texts]
+        if texts is not None:
+            return await _completed(db, scope, config, policy, xids, read=texts, lacks=lambda text: text == UNTOLD)
     results = await project_profiles(db, scope, config, policy, xids, projection=projection)
     return [each if each.parts is None else each.parts[0] for each in results]
 
@@ -277,8 +272,13 @@ async def search_profiles(
     if way is not None:
         found = await people.list_projected(db, scope, asked, way)
         if found.items:
-            profiles = [Profile(policy, each.person, each.parts) for each in found.items if each.person]
-            return Page(profiles, found.has_next, found.has_previous)
+            people_found = [(each.person.profile_id, each) for each in found.items if each.person]
+            xids, projected = [xid for xid, _ in people_found], [_projected(policy, *each) for each in people_found]
+            results = await _completed(
+                db, scope, config, policy, xids, read=projected, lacks=lambda each: each.parts is None
+            )
+            same = [each.profile for each in results if each.profile and each.profile.profile_id == each.xid]
+            return Page(same, found.has_next, found.has_previous)
     page = await people.list_people(db, scope, config, asked, graph=policy.settings.identity_graph, policy=version)
     profiles = await _merged_now(db, scope, config, policy, page.items)
     if projection is not WHOLE and not projection.is_in_store:
@@ -370,6 +370,24 @@ async def _merged_now(
 def _projected(policy: MergePolicy, xid: UUID, found: people.Found) -> ProfileResult:
     profile = None if found.person is None else Profile(policy, found.person, found.parts)
     return _result(xid, found.identity, profile)._replace(parts=found.parts)
+
+
+async def _completed(
+    db: Database,
+    scope: Scope,
+    config: Configuration,
+    policy: MergePolicy,
+    xids: Sequence[UUID],
+    *,
+    read: Sequence[_Read],
+    lacks: Callable[[_Read], bool],
+) -> list[_Read | ProfileResult]:
+    """Return what was read of each xid, and the whole profile in place of each that lacks a value."""
+    lacking = [xid for xid, each in zip(xids, read, strict=True) if lacks(each)]
+    if not lacking:
+        return list(read)
+    whole = iter(await read_profiles(db, scope, config, policy, lacking))
+    return [next(whole) if lacks(each) else each for each in read]
 
 
 async def _evaluated(
