@@ -20,9 +20,9 @@ class Inputs:
 
     `document` is jsonb, and may be the one `aside`. `fields` are those of its fields that stand elsewhere; of `copied` ones the document
     says the same. `now` is the instant of evaluation: without one, it becomes a parameter, whose value is NOW. `parameters` is how many
-    parameters the statement around it has, and the first one is the sandbox. A profile has the events of `xids`, an array; with `since`,
-    those from that time up to `now`; with `event`, the row of this name alone, beside which its document stands. `computed` is SQL, as jsonb,
-    of the values of computed fields that the statement has, by name.
+    parameters the statement around it has, and the first one is the sandbox. A profile has the events of `xids`, an array, or those of `events`,
+    a subquery; with `since`, those from that time up to `now`; with `event`, the row of this name alone, beside which its document stands.
+    `computed` is SQL, as jsonb, of the values of computed fields that the statement has, by name.
     """
 
     document: str
@@ -35,6 +35,7 @@ class Inputs:
     copied: frozenset[str] = frozenset()
     aside: Aside | None = None
     computed: Mapping[str, str] = field(default_factory=dict)
+    events: str | None = None
 
 
 def event_inputs(name: str) -> Inputs:
@@ -77,8 +78,9 @@ def event_rows(name: str, of: Type, inputs: Inputs) -> Rows:
     order = tuple(f"{name}.{column}" for column in ("timestamp", "event_id", "xid", "dataset_id"))
     if inputs.event is not None:
         return Rows((), record(kind, event_inputs(name)), order)
-    conditions = [f"{name}.sandbox_id = $1", f"{name}.xid = any({inputs.xids})"]
+    stored = [f"{name}.sandbox_id = $1", f"{name}.xid = any({inputs.xids})"]
+    conditions = stored if inputs.events is None else []
     if inputs.since is not None:
         conditions.append(f"({name}.timestamp between {inputs.since} and {inputs.now})")
-    events = Sought(name, "gateway.event", document_of(name), tuple(conditions))
+    events = Sought(name, inputs.events or "gateway.event", document_of(name), tuple(conditions))
     return Rows((events,), record(kind, event_inputs(name)), order)

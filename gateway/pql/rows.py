@@ -59,7 +59,7 @@ class Sought:
         if not any(map(document.is_in, slow)):
             slow = []
         tested = [f"({' and '.join(slow)}) is true"] if slow else []
-        where = " and ".join([*(each for each in self.conditions if each not in slow), *tested])
+        where = " and ".join([*(each for each in self.conditions if each not in slow), *tested]) or "true"
         columns, tables, tail = f"{name}.*", f"{self.table} {name}", ""
         if document.is_in(where + mentioned):
             tables += f" cross join {document.sql}"

@@ -62,5 +62,72 @@ select {is_kept} as is_current, reach.last,
           {people}
           {profile}
           {computed}
-         where k.sandbox_id = $1 and k.{key} > {low} and k.{key} < {high} {where}) as count
+         where k.sandbox_id = $1 and k.{key} > {low} and k.{key} < {high} {where}) as total
   from {reach};
+
+-- part: primaries_of_cluster
+-- Identities as people of their own, on a cluster, which joins no table of the coordinator: `{codes}` has the codes of namespaces by their ids.
+from gateway.identity k
+ cross join lateral (
+         select array[k.xid] as xids, case when k.has_events then array[k.xid] else '{}' end as event_xids,
+                json_build_object({codes}::jsonb ->> k.namespace_id::text, json_build_array(json_build_object('id', k.value))) as identity_map
+           from (select) one) g
+ cross join lateral (select k.xid as profile_id) person
+
+-- part: profile_of_cluster
+-- What any version of the policy keeps of people. The bounds are those of the people, which a join by their id does not pass on.
+left join gateway.profile p
+    on p.sandbox_id = $1 and p.policy_id = {policy}::uuid and p.profile_id = k.{key} and p.profile_id > $2 and p.profile_id < $3
+ cross join lateral (select coalesce(p.document || '{}', '{}') as document) kept
+
+-- name: find_edge(sandbox_id, after, before, people) -> rows
+-- Read the last of so many people between two ids, and the one behind; of a cluster. Walks graph_pkey or identity_pkey.
+select {key} as id
+  from gateway.{table}
+ where sandbox_id = $1 and {key} > $2 and {key} < $3
+ order by {key} {direction}
+offset $4::integer - 1
+ limit 2;
+
+-- name: list_between(sandbox_id, after, before, size) -> rows
+-- Read the first people between two ids for whom the conditions hold that read no events; of a cluster. Walks graph_pkey or identity_pkey,
+-- and profile_pkey.
+select {columns}
+  {people}
+  {profile}
+ where k.sandbox_id = $1 and k.{key} > $2 and k.{key} < $3 {where}
+ order by k.{key} {direction}
+ limit $4;
+
+-- name: count_between(sandbox_id, after, before) -> row
+-- Count the people between two ids for whom the conditions hold that read no events; of a cluster. Walks graph_pkey or identity_pkey, and
+-- profile_pkey.
+select count(*) as total
+  {people}
+  {profile}
+ where k.sandbox_id = $1 and k.{key} > $2 and k.{key} < $3 {where};
+
+-- name: read_events(sandbox_id, xids, size) -> rows
+-- Read events of these identities, so many at most, as the JSON that the part `given_events` takes. Walks event_pkey.
+select xid, json_build_object('xid', xid, 'dataset_id', dataset_id, 'event_id', event_id, 'timestamp', timestamp, 'event_type', event_type,
+                              'document', document)::text as event
+  from gateway.event
+ where sandbox_id = $1 and xid = any($2::uuid[])
+ limit $3;
+
+-- part: person_to_give
+-- What conditions are over, of a person who is read for them.
+k.{key} as id, g.event_xids, g.identity_map::text as identity_map, kept.document::text as document
+
+-- part: given_events
+-- The events of a person who is given.
+(select * from jsonb_to_recordset(g.events) given (xid uuid, dataset_id uuid, event_id text, timestamp timestamptz, event_type text, document jsonb))
+
+-- name: find_given(sandbox_id, ids, identity_maps, documents, events) -> rows
+-- Of people who are given, with what was read of them, read the ids of those for whom the conditions hold. No table is read: on a cluster,
+-- events are on other nodes than the people they are of, and an expression of any kind over rows of several nodes cannot be planned.
+select given.id
+  from unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) given (id, identity_map, document, events)
+ cross join lateral (select given.identity_map::jsonb as identity_map, given.events::jsonb as events offset 0) g
+ cross join lateral (select given.document::jsonb as document offset 0) kept
+ where $1::bigint is not null {where};

@@ -1,6 +1,7 @@
 """`searchProfiles(where:)`: who is found, page by page, and what cannot be searched."""
 
 import pytest
+from citus import STATEMENTS, WAYS
 from working import work_off
 from world import day, event, record
 
@@ -24,10 +25,11 @@ def who(name):
     return "Email", f"{name}@x.io"
 
 
-@pytest.fixture
-async def people(client):
+@pytest.fixture(params=WAYS, ids=lambda is_distributed: "cluster" if is_distributed else "postgres")
+async def people(client, request):
     """Twenty people with a record, and ten with events only, each with as many of them as their number."""
     world = client.world
+    world.db.is_distributed = request.param
     await world.records(*(record(who(f"r{n}"), *[PHONE][n:], first_name=f"N{n % 4}") for n in range(20)))
     await world.events(event("call", day(1), PHONE, eventType="b"))
     await world.events(
@@ -126,17 +128,13 @@ async def test_what_cannot_be_searched_is_explained(people, statements):
     nested = "exists A from xEvent where (exists B from xEvent where (exists C from xEvent where C.eventType = B.eventType and A.eventType = B.eventType))"
     assert (await people.error(SEARCH, where=nested))["extensions"]["code"] in ("BAD_PQL", "LIMIT_EXCEEDED")
     assert (await people.error(SEARCH, where="true", scopes=["profile:write"]))["extensions"]["code"] == "FORBIDDEN"
-    people.world.db.is_distributed = True
-    assert (
-        "not available on a cluster"
-        in (await people.error(SEARCH.replace("totalCount nodes", "nodes"), where="true"))["message"]
-    )
-    people.world.db.is_distributed = False
 
 
-async def test_a_search_takes_two_statements(people, statements):
+@pytest.mark.one_postgres(STATEMENTS)
+async def test_a_search_takes_two_statements(client, statements):
+    await client.world.records(record(who("r1"), first_name="N1"))
     with statements() as seen:
-        await people.data(SEARCH.replace("totalCount nodes", "nodes"), where='person.name.firstName = "N1"')
+        await client.data(SEARCH.replace("totalCount nodes", "nodes"), where='person.name.firstName = "N1"')
     assert [name for name in seen if name.startswith(("search.", "people."))] == [
         "search.find_people",
         "people.read_people",

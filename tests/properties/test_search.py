@@ -3,6 +3,7 @@
 from itertools import product
 
 import pytest
+from citus import CLUSTER_URL, WAYS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pql import evaluator
@@ -87,8 +88,9 @@ async def walk(world, config, searched, size, *, backward):
 @given(
     history=st.tuples(histories(vary=True), st.none() | st.integers(0, 5)),
     pages=st.tuples(st.integers(1, 4), st.booleans()), bounds=st.tuples(st.integers(1, 4), st.sampled_from([0, 600])),
+    is_distributed=st.sampled_from(WAYS),
 )  # fmt: skip
-async def test_pages_and_counts_agree_with_the_evaluator(kept, history, pages, bounds):
+async def test_pages_and_counts_agree_with_the_evaluator(kept, history, pages, bounds, is_distributed):
     ran, undone = history
     await kept.empty()
     await kept.run(ran)
@@ -98,6 +100,7 @@ async def test_pages_and_counts_agree_with_the_evaluator(kept, history, pages, b
     config = await world.config()
     assert len(config.materialized) == 2
     read = {policy.policy_id: await people_of(world, config, policy) for policy in config.materialized}
+    world.db.is_distributed = is_distributed
     for policy, text in product(config.materialized, CONDITIONS):
         expected = by_hand(read[policy.policy_id], text)
         condition = await check_condition(config, (XdmClass.INDIVIDUAL_PROFILE, text))
@@ -110,3 +113,4 @@ async def test_pages_and_counts_agree_with_the_evaluator(kept, history, pages, b
         assert ids == sorted(expected), text
         assert {each.profile_id: canonical(each.document) for each in found} == expected
         assert count == len(expected)
+    world.db.is_distributed = bool(CLUSTER_URL)

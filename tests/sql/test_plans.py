@@ -14,10 +14,18 @@ from gateway.domain.config import api_keys
 from gateway.domain.config.attribute_expressions import make_programs
 from gateway.domain.config.attribute_programs import Definition, Unions, in_order
 from gateway.domain.config.configuration import KeptPartial
+from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.facts import batch_lists, ingest_errors
 from gateway.domain.operations import erased_identities, erasure
 from gateway.domain.operations.removal import REMOVAL_PARTS
-from gateway.domain.reading import computed_partials, events, people_statements, person_values, previews, search
+from gateway.domain.reading import (
+    computed_partials,
+    events,
+    people_statements,
+    person_values,
+    previews,
+    search_statements,
+)
 from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
 from gateway.domain.rules.buckets import size_of_buckets
 from gateway.domain.rules.durations import Duration
@@ -146,11 +154,22 @@ PASSING = {
     name: fill(part("audit.passing"), covered=PARTS["covered"], subject=part(f"audit.{name}"))
     for name in ("of_any", "of_subject")
 }
+SEARCHED = {
+    "key": "profile_id",
+    "table": "graph",
+    "columns": "k.profile_id, kept.document",
+    "people": part("search.graphs"),
+    "profile": fill(part("search.profile_of_cluster"), key="profile_id", policy="null"),
+    "where": "and " + WHERE.sql.format("'a'"),
+    "direction": "asc",
+}
+"""Of a search on a cluster."""
 OWN = {
     "people.read_people_by_id": {"columns": "g.xids, p.document"},
     "graph_vanishing.drop_vanished": {"vanished": part("graph_vanishing.vanished")},
     "erasure_redaction.read_versions": {"versions": part("erasure_redaction.by_record")},
     "kept_values.forget_people": {"lock": "for update of v"},
+    **dict.fromkeys(("search.find_edge", "search.list_between", "search.count_between"), SEARCHED),
 }
 """What is put into the braces of one statement alone."""
 
@@ -173,7 +192,7 @@ def filled(statement):
         made = events.lists_statement(Projection((PAGE, Count(ROWS)), frozenset()))
         return made.query.sql, len(made.values)
     if statement.name in {"search.find_people", "search.count_people"}:
-        made = search.statement_of(statement, search.IdentityGraphType.PDG, [WHERE], backward=False)
+        made = search_statements.statement_of(statement, IdentityGraphType.PDG, [WHERE], backward=False)
         return made.query.sql, len(made.values)
     if statement.name == "removal.list_remaining_people":
         selected = erasure.facts_of([], datetime.now(UTC))
@@ -182,7 +201,7 @@ def filled(statement):
         made, values = PARTIALS[statement.name](KEPT)
         return made.sql, len(values)
     if statement is previews.COUNT_PEOPLE:
-        return previews.COUNTING[search.IdentityGraphType.PDG].sql, 0
+        return previews.COUNTING[IdentityGraphType.PDG].sql, 0
     return statement.filled(**_parts(statement)).sql, 0
 
 
@@ -234,12 +253,12 @@ async def test_entries_about_one_subject_are_found_by_the_index_of_subjects(gene
 
 
 @pytest.mark.parametrize("candidates", [None, [UUID(int=1)]], ids=["everybody", "candidates"])
-@pytest.mark.parametrize("graph", search.IdentityGraphType)
+@pytest.mark.parametrize("graph", IdentityGraphType)
 async def test_a_search_walks_the_key_of_its_people_in_the_order_of_the_page(generic_plan, graph, candidates):
-    key = "graph_pkey" if graph is search.IdentityGraphType.PDG else "identity_pkey"
+    key = "graph_pkey" if graph is IdentityGraphType.PDG else "identity_pkey"
     for backward in (False, True):
-        made = search.statement_of(search.FIND, graph, [WHERE], candidates, backward=backward)
-        plan = await generic_plan(made.query.sql, len(search.FIND.parameters) + len(made.values))
+        made = search_statements.statement_of(search_statements.FIND, graph, [WHERE], candidates, backward=backward)
+        plan = await generic_plan(made.query.sql, len(search_statements.FIND.parameters) + len(made.values))
         assert f"Scan {'Backward ' if backward else ''}using {key}" in plan, plan
         assert not set(re.findall(r"Seq Scan on (\w+) ", plan + " ")) & set(LARGE), plan
 

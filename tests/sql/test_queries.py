@@ -55,6 +55,7 @@ OWN = {
         "numbered_namespaces": fill(part("previews.numbered"), key="namespace_id"),
     },
     "computed_partials.make_some": WITHIN,
+    "search.find_edge": {"table": "graph"},
 }
 """What stands in the braces of one statement alone."""
 
@@ -165,7 +166,7 @@ def test_words_in_braces_are_filled_in_once_and_kept():
 
 # ------------------------------------------------------------------------------------------------ on a cluster
 
-LATERAL = "its LATERAL with a limit is driven from values; another statement is run there"
+LATERAL = "its LATERAL with a limit is driven from values, or joins recurring rows; another statement is run there"
 VALUES = "it is about searches, and there are none there"
 LOCKS = "it locks rows of several nodes; there everybody else is kept out"
 PARTIALS = "no attribute has partials there"
@@ -186,9 +187,9 @@ NOT_YET = {
     "people.read_texts": LATERAL,
     "removal.list_remaining_people": LOCKS,
     "resends.find_events": LATERAL,
-    "search.count_people": VALUES,
+    "search.count_people": LATERAL,
     "search_indexing.forget_statistics": VALUES,
-    "search.find_people": VALUES,
+    "search.find_people": LATERAL,
 }
 """What the cluster refuses, and why nothing misses it, or what is to be done."""
 
@@ -200,7 +201,7 @@ EVERYWHERE = {
         "erased_identities.count_erased", "event_retention.find_identities", "graph_rebuild.list_graphs", "kept_values.list_people_after",
         "kept_values.find_due", "kept_values.list_values", "kept_values.drop_values", "namespaces.list_namespaces_of_erased", "people.list_people",
         "people.list_ids", "people.count_people", "people.list_primaries", "people.count_primaries", "policies.has_records",
-        "policy_materialization.lock_people", "policy_materialization.delete_profiles_after", "previews.count_people", "previews.count_data", "search_candidates.find_people",
+        "search.find_edge", "search.list_between", "search.count_between", "policy_materialization.lock_people", "policy_materialization.delete_profiles_after", "previews.count_people", "previews.count_data", "search_candidates.find_people",
         "search_candidates.find_by_events", "search_candidates.has_people", "tenants.empty_identity", "tenants.empty_identity_of_erased",
         "tenants.empty_graph", "tenants.empty_tie", "tenants.empty_record", "tenants.empty_fragment", "tenants.empty_profile",
         "tenants.empty_computed_partial", "tenants.empty_kept_value", "tenants.empty_event", "tenants.empty_event_resend",
