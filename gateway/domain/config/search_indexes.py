@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 from uuid import UUID, uuid4
 
 from gateway.domain.config.configuration import Configuration
@@ -29,8 +28,6 @@ from gateway.xdm.classes import XdmClass
 LIST = query("search_indexes.list_indexes")
 ADD = query("search_indexes.add_index")
 DELETE = query("search_indexes.delete_index")
-
-ON_A_CLUSTER: Final = "A store that is spread over a cluster has no indexes for searches."
 
 
 class IndexedType(StrEnum):
@@ -84,8 +81,7 @@ async def create_search_index(
 ) -> Started[SearchIndex]:
     """Have a job make an index over a leaf of events, or of the profiles that a policy keeps. Needs `config:write`.
 
-    Raises Forbidden, TooMany; Invalid for a path that leads to no leaf with an index; Taken; Conflict for a policy that keeps no profiles, and on
-    a cluster.
+    Raises Forbidden, TooMany; Invalid for a path that leads to no leaf with an index; Taken; Conflict for a policy that keeps no profiles.
     """
     scope.require(Permission.CONFIG_WRITE)
     leaf = indexable(config, path)
@@ -96,8 +92,6 @@ async def create_search_index(
         )
     if not (leaf.is_of_events or policy.is_materialized):
         raise Conflict("This policy keeps no profiles that an index could be over.", path=["mergePolicyId"])
-    if db.is_distributed:
-        raise Conflict(ON_A_CLUSTER)
     async with db.transaction(scope.sandbox_id) as tx:
         await lock_configuration(tx, scope)
         present = await list_search_indexes(tx, scope)

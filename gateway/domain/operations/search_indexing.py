@@ -1,8 +1,9 @@
 """Making the indexes of Postgres that searches asked for, and dropping those that nothing used for long.
 
 Each statement is one of its own and waits for open transactions, so that writers go on; one is made or dropped at a time in the whole
-database, since two would wait for each other, and none waits for long: the job tells what it waits for, and tries again. What an interrupted
-statement leaves is dropped, and made anew; an index that is in no list, because it was deleted, or its policy or its sandbox, is dropped within the hour.
+database, since two would wait for each other, and none waits for long, except on the workers of a cluster: the job tells what it waits for,
+and tries again. What an interrupted statement leaves is dropped, and made anew; an index that is in no list, because it was deleted, or its
+policy or its sandbox, is dropped within the hour.
 """
 
 from collections.abc import AsyncIterator

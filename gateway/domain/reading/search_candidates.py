@@ -4,6 +4,7 @@ A search that an index could have served, had there been one, asks for it, in a 
 search reads: who comes to match between the two is left out, as somebody is who came just after the search.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from uuid import UUID
 
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy
 from gateway.domain.config.search_indexes import SearchIndex, list_search_indexes, request_search_index
+from gateway.domain.reading.identities import read_known_identities
 from gateway.domain.rules.limits import SEARCH_INDEXES
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.pql.indexes import Access, accesses, condition_of, order_of
@@ -59,7 +61,7 @@ async def find_candidates(
     """
     scope.require(Permission.PROFILE_READ)
     ways = accesses(expression)
-    if not ways or db.is_distributed:
+    if not ways:
         return Candidates(None)
     kept = await list_search_indexes(db, scope)
     missing = None
@@ -68,8 +70,7 @@ async def find_candidates(
         if index is None:
             missing = missing or way
         elif index.is_ready:
-            statement, values = statement_of(scope, policy, expression, way)
-            found = _ids(way, await db.rows(statement, scope.sandbox_id, at, MAX_CANDIDATES + 1, *values))
+            found = await _found_by(db, scope, policy, expression, way, at=at)
             if found is not None:
                 return Candidates(found, index)
     return Candidates(None, missing=missing if len(kept) < SEARCH_INDEXES else None)
@@ -91,23 +92,41 @@ def owner_of(scope: Scope, policy_id: UUID | None) -> str:
     return fill(_OF_POLICY, sandbox=f"{scope.sandbox_id:d}", policy=str(policy_id))
 
 
-def statement_of(scope: Scope, policy: MergePolicy, expression: Expression, way: Access) -> tuple[Query, Sequence[Any]]:
-    """Return the statement that reads the people of an access, and the values behind its own parameters."""
+def statement_of(
+    scope: Scope, policy: MergePolicy, expression: Expression, way: Access, *, by_identity: bool = False
+) -> tuple[Query, Sequence[Any]]:
+    """Return the statement that reads the people of an access, and the values behind its own parameters.
+
+    Under a policy without a graph, or `by_identity`, the people of an access to events are identities.
+    """
     statement = FIND_BY_EVENTS if way.leaf.is_of_events else FIND_PEOPLE
     inputs = Inputs("null", "$2::timestamptz", len(statement.parameters))
     condition = written(expression, inputs, lambda source: condition_of(way, source))
     of = owner_of(scope, None if way.leaf.is_of_events else policy.policy_id)
     gaps = {"of": of, "condition": condition.sql, "in_order": order_of(way)}
     if way.leaf.is_of_events:
-        has_graph = policy.settings.identity_graph is IdentityGraphType.PDG
+        has_graph = policy.settings.identity_graph is IdentityGraphType.PDG and not by_identity
         gaps |= {"subject": "i.profile_id" if has_graph else "c.xid", "identity": _IDENTITY if has_graph else ""}
     return statement.filled(**gaps), condition.values
 
 
-def _ids(way: Access, rows: Sequence[Any]) -> list[UUID] | None:
-    """Return the profile ids that were read by an access; None if there may be more."""
-    looked_at = len(rows)
-    if way.leaf.is_of_events:
-        looked_at = rows[0]["looked_at"] if rows else 0
-        rows = [row for row in rows if row["events"] >= way.least and row["profile_id"] is not None]
-    return None if looked_at > MAX_CANDIDATES else [row["profile_id"] for row in rows]
+async def _found_by(
+    db: Reader, scope: Scope, policy: MergePolicy, expression: Expression, way: Access, *, at: datetime
+) -> list[UUID] | None:
+    """Return the ids of the people that an access finds; None if there may be more."""
+    has_graph = policy.settings.identity_graph is IdentityGraphType.PDG
+    by_identity = db.is_distributed and has_graph and way.leaf.is_of_events  # whose person is on another node
+    statement, values = statement_of(scope, policy, expression, way, by_identity=by_identity)
+    rows = await db.rows(statement, scope.sandbox_id, at, MAX_CANDIDATES + 1, *values)
+    if not way.leaf.is_of_events:
+        return [row["profile_id"] for row in rows] if len(rows) <= MAX_CANDIDATES else None
+    if rows and rows[0]["looked_at"] > MAX_CANDIDATES:
+        return None
+    events = Counter[UUID]()
+    known = await read_known_identities(db, scope, [row["profile_id"] for row in rows]) if by_identity else {}
+    for subject, count, _ in rows:
+        identity = known.get(subject)
+        profile_id = identity and identity.profile_id if by_identity else subject
+        if profile_id is not None:
+            events[profile_id] += count
+    return [profile_id for profile_id, count in events.items() if count >= way.least]

@@ -261,6 +261,7 @@ async def ended_once_both_wait(transaction):
     await transaction.close()
 
 
+@pytest.mark.one_postgres("workers wait for a lock for as long as it takes: Citus passes no `lock_timeout` on")
 async def test_indexes_are_made_one_at_a_time_and_wait_for_old_transactions_as_jobs_that_are_due_again(
     world, dsn, monkeypatch
 ):
