@@ -127,6 +127,11 @@ class Settings(BaseModel):
     edge_database_url: SecretStr | None = Field(
         None, description="Address of a Postgres of your own for `gateway edge`; the embedded one is not started then."
     )
+    edge_tls_certificate: Path | None = Field(
+        None,
+        description="File of the certificate, and of those that vouch for it, by which `gateway edge --listen` takes deliveries by TLS alone.",
+    )
+    edge_tls_key: Path | None = Field(None, description="File of the certificate's key, without a passphrase.")
     edge_wait_seconds: Seconds = Field(
         2, description="How long a look-up at an edge waits for what the edge lacks, while the hub is there."
     )
@@ -315,6 +320,14 @@ class Settings(BaseModel):
                 "GATEWAY_WORKERS times GATEWAY_DATABASE_CONNECTIONS is more than the "
                 f"{MAX_EMBEDDED_CONNECTIONS:,} connections that the embedded Postgres takes"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_key_for_the_certificate(self) -> "Settings":
+        files = {"GATEWAY_EDGE_TLS_KEY": self.edge_tls_key, "GATEWAY_EDGE_TLS_CERTIFICATE": self.edge_tls_certificate}
+        missing, given = sorted(files, key=lambda name: files[name] is not None)
+        if (files[missing] is None) != (files[given] is None):
+            raise ValueError(f"{given} is set without {missing}")
         return self
 
     @property

@@ -109,12 +109,21 @@ class Cluster:
         self._ending.set()
         await asyncio.to_thread(self._leave)
 
+    @property
+    def port(self) -> int:
+        """The port of the server: in the name of its socket, and of TCP where it lets in guests. Raises ClusterError before `start`."""
+        return int(self._started.name.rpartition(".")[2])
+
     def dsn(self, database: str = DATABASE, role: str = ROLE) -> str:
         """Return the address of one of the server's databases by its socket, for asyncpg. Raises ClusterError before `start`."""
+        directory = quote(str(self._started.parent))
+        return f"postgresql://{role}@/{quote(database, safe='')}?host={directory}&port={self.port}"
+
+    @property
+    def _started(self) -> Path:
         if self._socket is None:
             raise ClusterError("the embedded Postgres is not started")
-        directory, port = quote(str(self._socket.parent)), self._socket.name.rpartition(".")[2]
-        return f"postgresql://{role}@/{quote(database, safe='')}?host={directory}&port={port}"
+        return self._socket
 
     async def create_database(self, name: str, *, template: str | None = None) -> None:
         """Create a database, empty or as a copy of another to which nothing is connected."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import secrets
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from gateway.domain.edges.hub_role import HUB_ROLE, allow_deliveries, create_hub
 from gateway.postgres.cluster import DATABASE, Cluster
 from gateway.postgres.directories import write_unlinked
 from gateway.postgres.postmaster import Guests
+from gateway.postgres.tls import Certificate, tls_listener
 from gateway.server.database import connect
 from gateway.server.logs import log_observation
 from gateway.settings import Settings
 
+LOOPBACK = "127.0.0.1"
 PASSWORD_FILE = "hub.password"  # noqa: S105 (its name)
 
 
@@ -35,7 +38,8 @@ class EdgeDeployment:
 async def open_edge(
     settings: Settings, data_center: str, listen: tuple[str, int] | None
 ) -> AsyncIterator[EdgeDeployment]:
-    """Open the store of an edge; create it at the first start. `listen` is where hubs of other machines reach the embedded Postgres.
+    """Open the store of an edge; create it at the first start. `listen` is where hubs of other machines reach the embedded Postgres, by
+    TLS alone if the settings name a certificate.
 
     Raises ClusterError, DatabaseRefused, SchemaError, SettingsError for the store of another data centre, Unavailable.
     """
@@ -44,8 +48,13 @@ async def open_edge(
         await _prepare(settings, dsn, data_center)
         yield EdgeDeployment(dsn, None)
         return
-    guests = Guests(HUB_ROLE, *listen) if listen else Guests(HUB_ROLE)
-    async with Cluster(settings.data_dir, tell=log_observation, guests=guests) as cluster:
+    certificate = _certificate(settings) if listen else None
+    inside = (LOOPBACK, _free_port()) if certificate else listen
+    guests = Guests(HUB_ROLE, *inside) if inside else Guests(HUB_ROLE)
+    async with (
+        Cluster(settings.data_dir, tell=log_observation, guests=guests) as cluster,
+        tls_listener(*listen, certificate, (LOOPBACK, cluster.port)) if listen and certificate else nullcontext(),
+    ):
         file = settings.data_dir / PASSWORD_FILE if listen else None
         password = await asyncio.to_thread(_kept_password, file) if file else None
         await _prepare(settings, cluster.dsn(), data_center, password, creates_role=True)
@@ -53,7 +62,21 @@ async def open_edge(
         if listen:
             host, port = listen
             address = f"postgresql://{HUB_ROLE}@{f'[{host}]' if ':' in host else host}:{port}/{DATABASE}"
+            address += "?sslmode=verify-full" if certificate else ""
         yield EdgeDeployment(cluster.dsn(), address, file)
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    if settings.edge_tls_certificate is None or settings.edge_tls_key is None:
+        return None
+    return Certificate(settings.edge_tls_certificate, settings.edge_tls_key)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 async def _prepare(
