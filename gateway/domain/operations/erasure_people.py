@@ -115,7 +115,7 @@ async def count_vanishing(tx: Session, scope: Scope, erased: Collection[UUID]) -
     """Count the people who would vanish with these identities: those under whose other identities nothing is stored, nor would be."""
     stored = await _graphs_of(tx, scope, erased)
     others = [xid for graph in stored for xid in graph["xids"] if xid not in erased]
-    rows = await tx.rows(WITH_FACTS, scope.sandbox_id, others) if others else []
+    rows = await tx.rows(WITH_FACTS[tx.is_distributed], scope.sandbox_id, others) if others else []
     successors = await tx.rows(LIST_SUCCESSORS, scope.sandbox_id, list(erased)) if others else []
     staying = {row["xid"] for row in (*rows, *successors)}
     return sum(staying.isdisjoint(graph["xids"]) for graph in stored)

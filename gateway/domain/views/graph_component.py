@@ -36,7 +36,9 @@ from gateway.storage.queries import query
 
 READ_TIES = query("graph_component.read_ties")
 READ_UNLINKED_PAIRS = query("graph_component.read_unlinked_pairs")
-WITH_FACTS = query("graph_component.with_facts")
+WITH_FACTS: Final = {
+    is_distributed: query("graph_component.with_facts").filled(among=among) for is_distributed, among in AMONG.items()
+}
 
 EXCLUDED: Final = 0
 """The degree limit of an identity that joins nobody, since its component is too large at every limit."""
@@ -232,8 +234,7 @@ class _NeighbourWalk:
         xids = list(component.degree_limits)
         pairs = await self._tx.rows(READ_UNLINKED_PAIRS, sandbox_id, xids)
         component.unlinked_pairs = {(row["xid"], row["other_xid"]) for row in pairs}
-        with_facts = WITH_FACTS.filled(among=AMONG[self._tx.is_distributed])
-        rows = await self._tx.rows(with_facts, sandbox_id, xids)
+        rows = await self._tx.rows(WITH_FACTS[self._tx.is_distributed], sandbox_id, xids)
         component.with_facts = {row["xid"] for row in rows if row["has_events"] or row["has_fragment"]}
         component.with_events = {row["xid"] for row in rows if row["has_events"]}
         component.noted_with_events = {row["xid"] for row in rows if row["is_noted"]}
