@@ -18,11 +18,13 @@ needs_cluster = pytest.mark.needs_cluster
 WAYS = (True,) if CLUSTER_URL else (False, True)
 """How a test may read that reads as from one Postgres and as from a cluster (`Database.is_distributed`): a cluster is read in one way only."""
 STATEMENTS = "it names the statements of one Postgres"
-OWN_SERVER = {
+PLANS = "it is about the plans of one Postgres"
+FIXTURES = {
     "own_cluster": "it stops a server of its own for a while",
     "demo": "`gateway demo` has a Postgres of its own",
+    "generic_plan": PLANS,
 }
-"""Fixtures with a server that is none of the cluster, and why."""
+"""Fixtures that no test on a cluster can have, and why."""
 
 ON_A_SHARD = re.compile(r"gateway\.\w+_\d{6}\b")
 PREPARED = "select sum(result::int) from run_command_on_workers('select count(*) from pg_prepared_xacts where database = current_database()')"
@@ -36,14 +38,14 @@ MOST_LEFT = 6
 def why_skipped(item: pytest.Item) -> str | None:
     """Return why a test is not run on a cluster, or on one Postgres, if it is not.
 
-    A mark tells: `one_postgres(reason)` or `needs_cluster`; and so do the fixtures of a test that have a server of their own.
+    A mark tells: `one_postgres(reason)` or `needs_cluster`; and so do its fixtures.
     """
     if not CLUSTER_URL:
         return "GATEWAY_TEST_DATABASE_URL names no Citus cluster" if item.get_closest_marker("needs_cluster") else None
     if mark := item.get_closest_marker("one_postgres"):
         return f"one Postgres only: {mark.args[0]}"
-    fixtures = OWN_SERVER.keys() & set(getattr(item, "fixturenames", ()))
-    return f"one Postgres only: {OWN_SERVER[min(fixtures)]}" if fixtures else None
+    fixtures = FIXTURES.keys() & set(getattr(item, "fixturenames", ()))
+    return f"one Postgres only: {FIXTURES[min(fixtures)]}" if fixtures else None
 
 
 def own(name: str) -> str:

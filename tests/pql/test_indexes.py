@@ -28,6 +28,7 @@ MORE = f"""
     select {SANDBOX}, gen_random_uuid(), '{POLICY}', n, '1999-01-01', '{{}}', '{POLICY}', now() from generate_series(1, 4000) n;
 """
 """People and events that no condition is about, so that an index is worth its while."""
+pytestmark = pytest.mark.one_postgres("a search on a cluster has no candidates")
 PLANS = Path(__file__).parent / "plans"
 REWRITE = os.environ.get("GOLDEN") == "write"
 ALL = 10_000

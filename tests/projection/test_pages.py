@@ -5,7 +5,7 @@ from datetime import UTC
 
 import orjson
 import pytest
-from citus import CLUSTER_URL, WAYS
+from citus import CLUSTER_URL, STATEMENTS, WAYS
 from hypothesis import given
 from hypothesis import strategies as st
 from world import at, day, event
@@ -59,6 +59,7 @@ def newest(size, **window):
     return EventRequest(EventFilter(), EventOrder(descending=True), Window(size, **window))
 
 
+@pytest.mark.one_postgres(STATEMENTS)
 async def test_pages_of_all_people_are_one_statement(world, statements):
     await world.events(*(event(f"{n}", day(1 + n), ANA) for n in range(5)), event("0", day(9), BEN))
     ana, ben = [await world.xid(*name) for name in (ANA, BEN)]

@@ -122,6 +122,7 @@ async def test_an_unreachable_database_is_unavailable(tmp_path):
         await Database.connect(f"postgresql://nobody@/gateway?host={tmp_path}")
 
 
+@pytest.mark.one_postgres("the nodes of a cluster keep the statistics of their shards")
 async def test_statistics_are_refreshed_of_tables_that_have_doubled(db):
     world = await World.create(db)
     people = [record(("Email", f"{number}@example.com")) for number in range(1500)]
