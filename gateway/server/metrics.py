@@ -119,7 +119,7 @@ class _Attributes:
     """Counts values of computed attributes, by organization, sandbox and attribute.
 
     Each read tells of all its attributes, and the library's counters take two locks for each. So what was computed together is added up in
-    plain numbers, and given to the counters by `settle`; `at_once` if other processes look at these.
+    plain numbers, and given to the counters by `flush`; `at_once` if other processes look at these.
     """
 
     def __init__(self, counts: Callable[..., Callable[..., Counter]], *, at_once: bool) -> None:
@@ -142,12 +142,12 @@ class _Attributes:
         before = self._sums.get(key, (0.0, 0))
         self._sums[key] = before[0] + seconds, before[1] + records
         if len(self._sums) >= self._most:
-            self.settle()
+            self.flush()
 
-    def settle(self) -> None:
-        """Give the counters what was computed since it was done last."""
-        settled, self._sums = self._sums, {}
-        for (organization, sandbox, costs), (seconds, records) in settled.items():
+    def flush(self) -> None:
+        """Give the counters what was computed since the last time."""
+        sums, self._sums = self._sums, {}
+        for (organization, sandbox, costs), (seconds, records) in sums.items():
             total = sum(cost for _, cost in costs)
             for name, cost in costs:
                 labels = (organization, sandbox, name)
@@ -302,7 +302,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus's text format."""
-        self._attributes.settle()
+        self._attributes.flush()
         if self._directory is None:
             return generate_latest(self._registry)
         together = CollectorRegistry()
