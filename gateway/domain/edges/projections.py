@@ -90,7 +90,7 @@ class Found(NamedTuple):
         return len(self.profile) + sum(map(len, self.events))
 
 
-class LookedUp(NamedTuple):
+class LookupResult(NamedTuple):
     """What a look-up finds: the version of the sandbox's settings that it ran under, and what is held of each identity.
 
     None stands where nobody has the identity; an identity is missing if nothing is known of it.
@@ -177,7 +177,7 @@ async def drop_projections(
 
 async def look_up(
     db: Database, sandbox_id: int, configuration_id: UUID, since: datetime | None, identities: Sequence[UUID]
-) -> LookedUp | None:
+) -> LookupResult | None:
     """Look up identities in the edition that is served, without events of before `since`; None if the edge does not serve the configuration."""
     seconds = since.timestamp() if since else None
     if len(identities) == 1:
@@ -187,7 +187,7 @@ async def look_up(
     if not rows:
         return None
     held = {row["identity"]: _found(row, since) for row in rows if row["profile"] is not None or row["is_absent"]}
-    return LookedUp(rows[0]["settings_version"], held)
+    return LookupResult(rows[0]["settings_version"], held)
 
 
 def _found(row: Any, since: datetime | None) -> Found | None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from gateway.domain.edges.projections import Found, LookedUp, look_up
+from gateway.domain.edges.projections import Found, LookupResult, look_up
 from gateway.domain.rules.durations import Duration
 from gateway.errors import LimitExceeded
 from gateway.runtime.batching import Coalescer
@@ -23,14 +23,14 @@ class ProjectionReads:
         self._sandbox_id = sandbox_id
         self._configuration_id = configuration_id
         self._within = within
-        self._shared: Coalescer[UUID, LookedUp | None] = Coalescer(
+        self._shared: Coalescer[UUID, LookupResult | None] = Coalescer(
             self._for_each, weight=lambda _: 1, most=ROWS_AT_ONCE
         )
 
     async def held(
         self, settings_version: int, identities: Sequence[UUID], most_bytes: int
     ) -> Mapping[UUID, Found | None] | None:
-        """Return what is held of identities, as in `LookedUp`; None unless the sandbox's settings still are of this version.
+        """Return what is held of identities, as in `LookupResult`; None unless the sandbox's settings still are of this version.
 
         Raises LimitExceeded if the projections, each as often as it is asked for, have more than `most_bytes` and are several.
         """
@@ -49,9 +49,9 @@ class ProjectionReads:
                 raise LimitExceeded(f"The answer would have more than {most_bytes:,} bytes: ask for fewer.")
         return held
 
-    async def _for_each(self, identities: Sequence[UUID]) -> Sequence[LookedUp | None]:
+    async def _for_each(self, identities: Sequence[UUID]) -> Sequence[LookupResult | None]:
         return [await self._look_up(identities)] * len(identities)
 
-    async def _look_up(self, identities: Sequence[UUID]) -> LookedUp | None:
+    async def _look_up(self, identities: Sequence[UUID]) -> LookupResult | None:
         since = self._within.before(datetime.now(UTC)) if self._within else None
         return await look_up(self._db, self._sandbox_id, self._configuration_id, since, identities)
