@@ -5,6 +5,7 @@ While nobody writes to the sandbox, for a moment, a snapshot is taken; then all 
 than a file. Killed before, the export begins anew, at another instant. Events stay where they are: each tells when it came in.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
@@ -15,6 +16,7 @@ from uuid import UUID
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.config.tenants import read_own_scope
+from gateway.domain.operations.export_files import load_writer
 from gateway.domain.operations.export_jobs import Asked, ExportRequest, ExportState, check_request, understand
 from gateway.domain.operations.export_keeping import Between, Keeping, KeepingStatement, NoSuchStatement, parts
 from gateway.domain.operations.export_pace import Rests
@@ -115,9 +117,9 @@ async def _keep_people(keeping: Keeping, reading: Reading, way: Way | None, para
     others = [await parallel.enter_async_context(reading.db.writing_in_parallel()) for _ in range(1, PARTS)]
     readings = [reading, *(replace(reading, db=other) for other in others if other)]
     statements = [KeepingStatement(keeping, each, way) for each in readings]
-    await together(
-        [_keep_part(*each, Rests(keeping.db)) for each in zip(statements, parts(len(statements)), strict=True)]
-    )
+    keeping_parts = zip(statements, parts(len(statements)), strict=True)
+    loading = asyncio.to_thread(load_writer, reading.asked.request.format)  # while Postgres works
+    await together([loading, *(_keep_part(*each, Rests(keeping.db)) for each in keeping_parts)])
 
 
 async def _keep_part(statement: KeepingStatement, part: Between, rests: Rests) -> None:

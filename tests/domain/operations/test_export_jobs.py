@@ -116,6 +116,7 @@ async def test_people_are_the_same_whether_the_policy_keeps_their_profiles_or_no
         assert len(found[-1]) == count
 
 
+@pytest.mark.one_postgres("a cluster reads people one by one")
 async def test_postgres_puts_no_people_together_by_another_version_of_the_configuration(peopled, locations):
     """Computed values are of one version: by another one, people are read one by one."""
     world = peopled
