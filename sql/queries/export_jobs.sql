@@ -1,5 +1,16 @@
 -- Exports: what they have read and are yet to write, whom they hold, and the files that they wrote.
 
+-- part: with_identities
+-- The exports that hold identities, as an array. Skips through export_identity_pkey, one step for each.
+array(with recursive held as (
+        select (select x.job_id from gateway.export_identity as x where x.sandbox_id = $1 order by x.job_id limit 1) as job_id
+         union all
+        select (select x.job_id from gateway.export_identity as x where x.sandbox_id = $1 and x.job_id > h.job_id order by x.job_id limit 1)
+          from held as h
+         where h.job_id is not null
+      )
+      select job_id from held where job_id is not null)
+
 -- part: is_over
 -- Whether nobody is to read a file `f` any more at a time: it was withdrawn, its time is over, or its export `j` is gone or ended before it was complete.
 (f.is_withdrawn or j.job_id is null or j.status in ('FAILED', 'CANCELLED')
@@ -237,17 +248,10 @@ select s.job_id
 -- name: list_unfiled(sandbox_id) -> rows
 -- The exports that have ended, or are gone, and whose files are gone, too, but not yet the identities that these held. Skips through
 -- export_identity_pkey, one step for each export.
-with recursive held as (
-  select (select x.job_id from gateway.export_identity as x where x.sandbox_id = $1 order by x.job_id limit 1) as job_id
-   union all
-  select (select x.job_id from gateway.export_identity as x where x.sandbox_id = $1 and x.job_id > h.job_id order by x.job_id limit 1)
-    from held as h
-   where h.job_id is not null
-)
 select h.job_id
-  from held as h
+  from unnest({with_identities}) as h(job_id)
   left join gateway.job as j on j.sandbox_id = $1 and j.job_id = h.job_id
- where h.job_id is not null and (j.job_id is null or j.status not in ('NEW', 'PROCESSING'))
+ where (j.job_id is null or j.status not in ('NEW', 'PROCESSING'))
    and not exists (select from gateway.export_file as f where f.sandbox_id = $1 and f.job_id = h.job_id);
 
 -- name: list_known(sandbox_id, job_ids) -> rows
@@ -289,7 +293,7 @@ select job_id
 
 -- name: cancel_exports_of_people(sandbox_id, xids, error) -> rows
 -- Cancel the exports under way that hold somebody under these identities, or are just reading people: whoever works on one commits nothing more. Walks
--- job_open_key and export_identity_xid_idx.
+-- job_open_key and export_identity_pkey.
 update gateway.job as j
    set status = 'CANCELLED', lease = null, error = $3, updated_at = stamp
   from gateway.now() as stamp
@@ -299,12 +303,13 @@ update gateway.job as j
 returning j.job_id;
 
 -- name: forget_people(sandbox_id, xids) -> none
--- Remove what exports have read of the people of these identities, and whom they hold under them. Walks export_identity_xid_idx and export_person_pkey.
+-- Remove what exports have read of the people of these identities, and whom they hold under them. Walks export_identity_pkey, once for each export, and
+-- export_person_pkey.
 with gone as (
   delete from gateway.export_person as p
    using gateway.export_identity as x
-   where x.sandbox_id = $1 and x.xid = any($2::uuid[])
+   where x.sandbox_id = $1 and x.job_id = any({with_identities}) and x.xid = any($2::uuid[])
      and p.sandbox_id = $1 and p.job_id = x.job_id and p.profile_id = x.profile_id
 )
 delete from gateway.export_identity
- where sandbox_id = $1 and xid = any($2);
+ where sandbox_id = $1 and job_id = any({with_identities}) and xid = any($2);

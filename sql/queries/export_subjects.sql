@@ -132,11 +132,11 @@ select job_id, kind, status, created_at, created_by
  limit $4;
 
 -- name: list_exports(sandbox_id, xids, after_job_id, size) -> rows
--- List exports that hold these identities. Walks export_identity_xid_idx and job_pkey.
+-- List exports that hold these identities. Walks export_identity_pkey, once for each export, and job_pkey.
 with held as materialized (
   select job_id, xid
     from gateway.export_identity
-   where sandbox_id = $1 and xid = any($2::uuid[])
+   where sandbox_id = $1 and job_id = any({with_identities}) and xid = any($2::uuid[])
 )
 select h.job_id, h.xids, (j.cursor ->> 'snapshot_at')::timestamptz as snapshot_at, j.created_at, j.created_by
   from (select job_id, array_agg(xid order by xid) as xids from held group by job_id) as h
@@ -154,9 +154,12 @@ select f.job_id, f.path, f.folder, f.bytes, f.sha256
  limit $5;
 
 -- name: list_spooled(sandbox_id, xids, after_job_id, after_profile_id, after_place, size) -> rows
--- List what exports have read of these people and are yet to write, without what those have that are about others and name them. Walks export_identity_xid_idx and export_person_pkey.
+-- List what exports have read of these people and are yet to write, without what those have that are about others and name them. Walks export_identity_pkey,
+-- once for each export, and export_person_pkey.
 select p.job_id, p.profile_id, p.place, p.document
-  from (select distinct job_id, profile_id from gateway.export_identity where sandbox_id = $1 and xid = any($2::uuid[]) and profile_id = any($2)) as x
+  from (select distinct job_id, profile_id
+          from gateway.export_identity
+         where sandbox_id = $1 and job_id = any({with_identities}) and xid = any($2::uuid[]) and profile_id = any($2)) as x
   join gateway.export_person as p on p.sandbox_id = $1 and p.job_id = x.job_id and p.profile_id = x.profile_id
  where (p.job_id, p.profile_id, p.place) > ($3, $4, $5)
  order by p.job_id, p.profile_id, p.place

@@ -16,11 +16,10 @@ create table gateway.export_identity (
   job_id     uuid not null,
   xid        uuid not null,
   profile_id uuid not null,
-  events     bigint not null default 0                                            -- stored under it at the instant, of those that the export takes
+  events     bigint not null default 0,                                           -- stored under it at the instant, of those that the export takes
+  primary key (sandbox_id, job_id, xid)                                           -- whom an export holds is looked up in one after the other: they are few
 );
 
-create index export_identity_xid_idx on gateway.export_identity (sandbox_id, xid);
-alter table gateway.export_identity add primary key (sandbox_id, job_id, xid);    -- made last: where no statistics tell, Postgres takes the newest index
 
 -- A file, noted before it is begun. Its row stays until the file is gone, also without its job.
 create table gateway.export_file (

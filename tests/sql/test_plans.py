@@ -123,6 +123,7 @@ PARTIALS = {
 """What fills statements about partials."""
 WHERE = Predicate("(kept.document ->> 'a') = {0} and g.xids is not null", ("a",))
 PARTS = {
+    "with_identities": part("export_jobs.with_identities"),
     "columns": "1",
     "where": "",
     "carried": "e.*",

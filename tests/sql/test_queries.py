@@ -26,7 +26,7 @@ PARTS = {
     "staying_tie": "true", "tied": part("erasure.tied"), "named": part("erasure.named_in_changes"), "is_over": fill(part("export_jobs.is_over"), at="(select gateway.now())"), **REMOVAL_PARTS, "made": MADE,
     "numbers": "when 0 then p.numbers", "items": "when 0 then p.items", "stored_items": "p.items",
     "document": "", "since": "", "lock": "for update", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within="", limit="offset 0", made=MADE), "is_used": "true",
-    "held": "", "expired": part("event_retention.expired"), "entry": "entry_id", "covered": part("audit.covered"),
+    "held": "", "with_identities": part("export_jobs.with_identities"), "expired": part("event_retention.expired"), "entry": "entry_id", "covered": part("audit.covered"),
     "passing": fill(part("audit.passing"), covered=part("audit.covered"), subject=part("audit.of_subject")),
     "among": AMONG[True], "folded": "select $1::bigint", "is_known": fill(part("computed_partials.is_known"), version="$7"),
 }  # fmt: skip  # what stands in braces, where nothing special is asked for

@@ -15,6 +15,7 @@ from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.operations.export_locations import Locations, of_sandbox
 from gateway.domain.operations.export_removal import IS_OVER, remove_files
 from gateway.domain.operations.export_spool import EMPTY_IDENTITIES, EMPTY_PEOPLE, empty
+from gateway.domain.operations.export_withdrawal import WITH_IDENTITIES
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import leases
@@ -24,7 +25,7 @@ from gateway.storage.queries import fill, query
 
 LIST_DUE_FILES = query("export_jobs.list_due_files").filled(is_over=fill(IS_OVER, at="$2"))
 LIST_SPOOLED = query("export_jobs.list_spooled")
-LIST_UNFILED = query("export_jobs.list_unfiled")
+LIST_UNFILED = query("export_jobs.list_unfiled").filled(with_identities=WITH_IDENTITIES)
 LIST_KNOWN = query("export_jobs.list_known")
 
 FILES_PER_PIECE = 100

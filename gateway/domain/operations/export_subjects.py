@@ -18,7 +18,7 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.operations.erasure_people import find_to_erase, read_stored
 from gateway.domain.operations.export_jobs import EVENT, ExportState
-from gateway.domain.operations.export_withdrawal import HOLDS
+from gateway.domain.operations.export_withdrawal import HOLDS, WITH_IDENTITIES
 from gateway.domain.reading.attribute_documents import with_values_of_people
 from gateway.domain.reading.computed_attributes import published_attributes
 from gateway.domain.reading.profiles import read_profiles
@@ -70,8 +70,8 @@ STORED: Final[Mapping[str, Stored]] = {
     "ingest_error": _stored("list_errors", NIL, -1),
     "ingestion_warning": _stored("list_warnings", NIL),
     "job": _stored("list_jobs", NIL),
-    "export_person": _stored("list_spooled", NIL, NIL, -1),
-    "export_identity": _stored("list_exports", NIL),
+    "export_person": _stored("list_spooled", NIL, NIL, -1, with_identities=WITH_IDENTITIES),
+    "export_identity": _stored("list_exports", NIL, with_identities=WITH_IDENTITIES),
     "export_file": _stored("list_export_files", NIL, "", holds=HOLDS),
     "edge": _stored("list_edges", ""),
 }
