@@ -149,7 +149,7 @@ SMALL = [
     (partial_retention, "PARTIALS_PER_PIECE", 3),
     (reading_kept_values, "PEOPLE_PER_PIECE", 2),
     (kept_values, "DROPPED_PER_PIECE", 3),
-    (export_spool, "PEOPLE_PER_PAGE", 3),
+    *((export_spool, name, 3) for name in ("PEOPLE_PER_PAGE", "PROFILES_PER_PAGE")),
     (export_spool, "ROWS_PER_PIECE", 4),
     (export_files, "ROWS_PER_FILE", 2),
     *((export_rows, name, 2) for name in ("ROWS_PER_READ", "IDENTITIES_PER_READ")),

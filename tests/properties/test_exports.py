@@ -64,7 +64,8 @@ async def test_an_export_is_the_union_of_single_reads_at_its_instant(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export_spool, "read_position", taking)
         patch.setattr(export_spool, "_keep", keeping)
-        patch.setattr(export_spool, "PEOPLE_PER_PAGE", 1)
+        for name in ("PEOPLE_PER_PAGE", "PROFILES_PER_PAGE"):
+            patch.setattr(export_spool, name, 1)
         patch.setattr(export_rows, "ROWS_PER_READ", 2)
         patch.setattr(export_rows, "IDENTITIES_PER_READ", 2)
         patch.setattr(export_files, "ROWS_PER_FILE", 2)

@@ -80,7 +80,8 @@ def in_small_pieces(happening: Happening, beside: Any) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export_spool, "_keep", partial(between, export_spool._keep))
         patch.setattr(export_rows, "_read", partial(between, export_rows._read))
-        patch.setattr(export_spool, "PEOPLE_PER_PAGE", 2)
+        for name in ("PEOPLE_PER_PAGE", "PROFILES_PER_PAGE"):
+            patch.setattr(export_spool, name, 2)
         patch.setattr(export_spool, "PARTS", 1)  # one act after the other
         patch.setattr(export_rows, "ROWS_PER_READ", 2)
         patch.setattr(export_rows, "IDENTITIES_PER_READ", 2)

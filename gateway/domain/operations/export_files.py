@@ -43,10 +43,13 @@ ENDINGS: Final[Mapping[ExportFormat, str]] = {ExportFormat.PARQUET: "parquet", E
 
 
 class RowWriter(Protocol):
-    """Writes rows into a file. Both block."""
+    """Writes rows into a file. Everything blocks; some rows may be parsed while others are written."""
 
-    def write(self, lines: bytes) -> None:
-        """Add rows, each a line of JSON. The last one ends without a line break."""
+    def parse(self, lines: bytes) -> Any:
+        """Return rows as `write` takes them, each a line of JSON. The last one ends without a line break."""
+
+    def write(self, parsed: Any) -> None:
+        """Add rows that were parsed, in their order."""
 
     def close(self) -> None:
         """Write what is left to write."""
@@ -135,19 +138,26 @@ async def _of_one_file(pages: AsyncGenerator[Rows]) -> AsyncGenerator[Rows]:
 async def _file(
     export: Export, state: ExportState, kind: Kind, page: Rows | None, pages: AsyncGenerator[Rows]
 ) -> ExportState:
-    """Write one file, while the next rows are read, and return the state behind it."""
+    """Write one file, while the next rows are parsed, and those behind them are read. Return the state behind the file."""
     name = f"{kind.name}-{state.files + 1:05}.{ENDINGS[export.asked.request.format]}"
     await _begin(export, name, is_of_events=kind.name == "events")
     file, rests = await asyncio.to_thread(_File.begin, export.folder, name, kind.writer), Rests(export.db)
     try:
-        while page is not None:
-            await asyncio.to_thread(file.add, page)
-            page = await anext(pages, None)
-            await rests.rest()
+        async with aclosing(read_ahead(_parsed(file, page, pages))) as parsed_pages:
+            async for rows, parsed in parsed_pages:
+                await asyncio.to_thread(file.add, rows, parsed)
+                await rests.rest()
         await asyncio.to_thread(file.finish, export.folder)
     finally:
         await asyncio.to_thread(file.abandon)
     return await _commit(export, state, kind, file)
+
+
+async def _parsed(file: "_File", page: Rows | None, pages: AsyncGenerator[Rows]) -> AsyncGenerator[tuple[Rows, Any]]:
+    """Yield a page and those behind it, each with what is written of it."""
+    while page is not None:
+        yield page, await asyncio.to_thread(file.parse, page)
+        page = await anext(pages, None)
 
 
 async def _commit(export: Export, state: ExportState, kind: Kind, file: "_File") -> ExportState:
@@ -217,8 +227,11 @@ class _File:
     def begin(cls, folder: Folder, name: str, writer: Callable[[Any], RowWriter]) -> "_File":
         return cls(name, folder.begin(name), writer)
 
-    def add(self, rows: Rows) -> None:
-        self._writer.write(rows.lines)
+    def parse(self, rows: Rows) -> Any:
+        return self._writer.parse(rows.lines)
+
+    def add(self, rows: Rows, parsed: Any) -> None:
+        self._writer.write(parsed)
         self.rows += rows.count
         self.after, self.first, self.last = rows.after, self.first or rows.first, rows.last
 
@@ -252,8 +265,11 @@ class _Lines:
     def __init__(self, sink: BinaryIO) -> None:
         self._packed = gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=sink, mtime=0)
 
-    def write(self, lines: bytes) -> None:
-        self._packed.write(lines)
+    def parse(self, lines: bytes) -> bytes:
+        return lines
+
+    def write(self, parsed: bytes) -> None:
+        self._packed.write(parsed)
         self._packed.write(b"\n")
 
     def close(self) -> None:

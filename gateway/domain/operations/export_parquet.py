@@ -38,7 +38,7 @@ COMPRESSION: Final = "zstd"
 
 
 class ParquetRows:
-    """Writes rows of documents of a schema, or what a selector takes of them, into a file; each call is a row group."""
+    """Writes rows of documents of a schema, or what a selector takes of them, into a file; each table is a row group."""
 
     def __init__(self, sink: BinaryIO, schema: Field, selector: Selector | None, *, of_events: bool) -> None:
         beside = [("profileId", pa.string()), *([("identity", _IDENTITY)] if of_events else [])]
@@ -49,16 +49,19 @@ class ParquetRows:
         self._reader = ColumnReader(self._schema)
         self._writer = pq.ParquetWriter(pa.PythonFile(sink, mode="w"), self._schema, compression=COMPRESSION)
 
-    def write(self, lines: bytes) -> None:
-        """Add rows, lines of JSON, as a row group."""
+    def parse(self, lines: bytes) -> Any:
+        """Return rows, lines of JSON, as a table."""
         made, rest = self._split(lines)
         read = self._reader.read(rest)
         if crowded := self._reader.crowded() - self._made:
             self._made |= crowded
-            self.write(lines)
-            return
+            return self.parse(lines)
         columns = [made[name] if name in made else read[name] for name in self._schema.names]
-        self._writer.write_table(pa.table(columns, schema=self._schema))
+        return pa.table(columns, schema=self._schema)
+
+    def write(self, parsed: Any) -> None:
+        """Add a table as a row group."""
+        self._writer.write_table(parsed)
 
     def _split(self, lines: bytes) -> tuple[dict[str, Any], bytes]:
         """Return the columns that are made of rows, and the rows without them."""

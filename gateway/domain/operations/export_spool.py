@@ -46,7 +46,9 @@ T = TypeVar("T")
 
 PARTS: Final = 2
 """Of everybody that are read side by side: Postgres reads and keeps each with a processor of its own."""
-PEOPLE_PER_PAGE: Final = 1_000
+PEOPLE_PER_PAGE: Final = 2_500
+PROFILES_PER_PAGE: Final = 1_000
+"""Of people who are read one by one, and are in memory."""
 PEOPLE_PER_ESTIMATE: Final = 200
 """The first by their ids, which are hashes: any people."""
 ROWS_PER_PIECE: Final = 20_000
@@ -110,7 +112,7 @@ async def _keep_people(keeping: Keeping, reading: Reading, way: Way | None, para
     """Keep everybody who is wanted: by a statement, in several transactions, those that end with `parallel` included; without a way, one by one."""
     if way is None:
         rests = Rests(keeping.db)
-        async with aclosing(read_ahead(reading.people(PEOPLE_PER_PAGE))) as pages:
+        async with aclosing(read_ahead(reading.people(PROFILES_PER_PAGE))) as pages:
             async for page in pages:
                 await _keep(keeping.keep(reading, page), rests)
         return

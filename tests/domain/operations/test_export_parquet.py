@@ -60,7 +60,8 @@ def written(schema, *groups, selector=None):
     sink, number = BytesIO(), iter(range(1_000))
     rows = ParquetRows(sink, schema, selector, of_events=False)
     for group in groups:
-        rows.write(b"\n".join(orjson.dumps({"profileId": str(next(number)), **each}) for each in group))
+        lines = b"\n".join(orjson.dumps({"profileId": str(next(number)), **each}) for each in group)
+        rows.write(rows.parse(lines))
     rows.close()
     table = pq.read_table(pa.BufferReader(sink.getvalue()))
     assert table.schema.names[0] == "profileId"
