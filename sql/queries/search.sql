@@ -120,8 +120,8 @@ select xid, json_build_object('xid', xid, 'dataset_id', dataset_id, 'event_id', 
 k.{key} as id, g.event_xids, g.identity_map::text as identity_map, kept.document::text as document
 
 -- part: given_events
--- The events of a person who is given.
-(select * from jsonb_to_recordset(g.events) given (xid uuid, dataset_id uuid, event_id text, timestamp timestamptz, event_type text, document jsonb))
+-- The events of a person who is given, of the JSON that `read_events` gives of each.
+(select * from jsonb_to_recordset({events}) given (xid uuid, dataset_id uuid, event_id text, timestamp timestamptz, event_type text, document jsonb))
 
 -- name: find_given(sandbox_id, ids, identity_maps, documents, events) -> rows
 -- Of people who are given, with what was read of them, read the ids of those for whom the conditions hold. No table is read: on a cluster,

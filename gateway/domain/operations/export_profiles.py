@@ -44,7 +44,7 @@ async def export_profiles(
         await remove_files(db, scope, locations, await db.rows(LIST_FILES, scope.sandbox_id, job.job_id))
         state = await take_instant(db, scope, configurations, job, request, most=most)
     config = await configurations.read(db, scope)
-    asked = await understood(config, request, state.snapshot_at)
+    asked = await understood(db, config, request, state.snapshot_at)
     export = Export(db, scope, config, job, asked, locations.at(kept_folder), kept_folder)
     if state.stage is ExportStage.PEOPLE:
         state = await write_people(export, state)

@@ -23,7 +23,7 @@ from gateway.domain.operations.export_pace import Rests
 from gateway.domain.operations.export_reading import PAGE_SECONDS, Reading
 from gateway.domain.operations.export_subjects import ExportSubject, find_person, keep_subject
 from gateway.domain.reading.changes import read_position
-from gateway.domain.reading.conditions import read_instant
+from gateway.domain.reading.conditions import on_nodes, read_instant
 from gateway.domain.reading.people import count_people
 from gateway.domain.reading.people_statements import Way
 from gateway.domain.reading.search import Search, find_profiles
@@ -36,7 +36,7 @@ from gateway.domain.work.locks import lock_exclusive
 from gateway.errors import TooMany, UserFault
 from gateway.runtime.ahead import read_ahead
 from gateway.runtime.together import together
-from gateway.storage.database import Database, Session
+from gateway.storage.database import Database, Reader, Session
 from gateway.storage.queries import Query, query
 
 EMPTY_PEOPLE = query("export_jobs.empty_people")
@@ -92,7 +92,7 @@ async def _keep_all(
             await see_all_nodes(tx, still)
         scope = await read_own_scope(still, scope.sandbox_id) or scope
         config = await configurations.read(still, scope)
-        policy, asked = await _policy(still, scope, config, request), await understood(config, request, at)
+        policy, asked = await _policy(still, scope, config, request), await understood(still, config, request, at)
         state = ExportState(at, position.key, 0, 0, {})
         if request.subject is not None:
             subject = ExportSubject(scope, config, policy, await find_person(still, scope, config, request.subject))
@@ -179,12 +179,12 @@ async def _bring_up(
     db: Database, scope: Scope, config: Configuration, policy: MergePolicy, request: ExportRequest
 ) -> None:
     """Bring the values of attributes up to date that the condition reads: in a snapshot nobody can. Raises JobFails, Unavailable."""
-    asked = await understood(config, request, await read_instant(db))
+    asked = await understood(db, config, request, await read_instant(db))
     if asked.where is not None and asked.where.attributes:
         await find_profiles(db, scope, config, Search(policy, asked.where, PAGE_SECONDS), Window(1))
 
 
-async def understood(config: Configuration, request: ExportRequest, at: datetime) -> Asked:
+async def understood(db: Reader, config: Configuration, request: ExportRequest, at: datetime) -> Asked:
     """Return a request as the configuration understands it, with the conditions of an instant: of the next whole millisecond. Raises JobFails."""
     try:
         asked = await understand(config, request)
@@ -192,7 +192,7 @@ async def understood(config: Configuration, request: ExportRequest, at: datetime
         raise JobFails(f"What was asked for cannot be exported any more: {error.message}") from error
     instant = at + timedelta(microseconds=-at.microsecond % 1_000)
     where, event_where = (None if each is None else each.at(instant) for each in (asked.where, asked.event_where))
-    return replace(asked, where=where, event_where=event_where)
+    return replace(asked, where=where, event_where=event_where and on_nodes(db, event_where))
 
 
 async def empty_spool(db: Database, scope: Scope, job: LeasedJob) -> None:

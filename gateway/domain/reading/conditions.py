@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import orjson
 
 from gateway.domain.config.attribute_programs import in_order
 from gateway.domain.config.configuration import Configuration
-from gateway.errors import BadPql, Unstorable
+from gateway.errors import BadPql, StatementFailed, Unstorable
 from gateway.pql.check import check
 from gateway.pql.inputs import Inputs, event_inputs
 from gateway.pql.problems import Problem
@@ -29,10 +30,15 @@ READ_INSTANT = query("expressions.read_instant")
 MAX_CACHED_CONDITION_CHARACTERS: Final = 4_000_000
 """Of the SQL of conditions; a typical one has 500."""
 
+_NOT_SUPPORTED: Final = "0A000"
+"""What Citus says of a statement that it cannot plan."""
+
 PERSON: Final = Inputs("kept.document", xids="g.event_xids", fields={"identityMap": "g.identity_map"})
 """A person in statements of `people.sql`."""
 EVENT: Final = event_inputs("e")
 """An event in statements of `events.sql`."""
+EVENT_ON_NODES: Final = replace(EVENT, document="e.document", aside=None)
+"""The same where its document is not read aside: Citus refuses a subquery within one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +78,26 @@ async def check_condition(config: Configuration, key: ConditionKey) -> Condition
 
 
 async def now_in(db: Reader, found: Mapping[ConditionKey, Condition]) -> dict[ConditionKey, Condition]:
-    """Return conditions as they are now, by one instant for all of them, which is read only if one of them has it."""
+    """Return conditions as they are now, by one instant for all of them, which is read only if one of them has it, and as the store can plan them."""
+    planned = {key: on_nodes(db, each) if key[0] is XdmClass.EXPERIENCE_EVENT else each for key, each in found.items()}
     if not any(each.expression.reads_time for each in found.values()):
-        return dict(found)
+        return planned
     instant = await read_instant(db)
-    return {key: each.at(instant) for key, each in found.items()}
+    return {key: each.at(instant) for key, each in planned.items()}
+
+
+def on_nodes(db: Reader, over_events: Condition) -> Condition:
+    """Return a condition over events as the store can plan it. On a cluster one in which a subquery stands within another can be planned by none."""
+    return (
+        replace(over_events, predicate=_predicate_on_nodes(over_events.expression))
+        if db.is_distributed
+        else over_events
+    )
+
+
+@lru_cache(maxsize=64)
+def _predicate_on_nodes(expression: Expression) -> Predicate:
+    return condition(expression, EVENT_ON_NODES)
 
 
 async def read_instant(db: Reader) -> datetime:
@@ -90,7 +111,13 @@ def within_range(what: str = "a condition computes") -> Iterator[None]:
     """Run what computes values of expressions in Postgres and parses them. `what` computes them, for the message. Raises BadPql."""
     try:
         yield
-    except (Unstorable, orjson.JSONDecodeError) as error:  # the latter: JSON has no number that large
+    except StatementFailed as error:
+        if isinstance(error, Unstorable):
+            raise BadPql(f"A value that {what} is out of range.") from error
+        if error.sqlstate != _NOT_SUPPORTED:
+            raise
+        raise BadPql(f"A cluster has no plan for what {what}: a list is looked into inside another.") from error
+    except orjson.JSONDecodeError as error:  # JSON has no number that large
         raise BadPql(f"A value that {what} is out of range.") from error
 
 

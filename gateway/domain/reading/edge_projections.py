@@ -20,7 +20,7 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.config.projection_configurations import EventWindow, ProjectionConfiguration
 from gateway.domain.reading.attribute_documents import with_values_of_events, with_values_of_people
-from gateway.domain.reading.conditions import Condition, check_condition, read_instant
+from gateway.domain.reading.conditions import Condition, check_condition, on_nodes, read_instant
 from gateway.domain.reading.events import NO_KEY, EventFilter, EventOrder, EventRequest, list_events
 from gateway.domain.reading.people_statements import PERSON
 from gateway.domain.reading.profiles import Profile, ProfileResult, project_profiles, read_profiles
@@ -156,7 +156,7 @@ class _Asked:
         event = subset(configuration.event_tree or {}, config.full_union(XdmClass.EXPERIENCE_EVENT))
         since = None if window.within is None else window.within.before(at)
         condition = None if window.where is None else await _condition(config, window.where)
-        filter_ = EventFilter(since=since, where=None if condition is None else condition.predicate)
+        filter_ = EventFilter(since=since, where=None if condition is None else on_nodes(db, condition).predicate)
         return cls(at, profile, window, event, EventRequest(filter_, NEWEST_FIRST, Window(window.last)))
 
     @property

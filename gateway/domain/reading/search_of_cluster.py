@@ -42,7 +42,11 @@ MAX_EVENTS: Final = 20_000
 MAX_EVENTS_OF_ONE: Final = 200_000
 """Events that are given of one person who is looked at alone."""
 
-_GIVEN: Final = Inputs("kept.document", fields={"identityMap": "g.identity_map"}, events=part("search.given_events"))
+_GIVEN: Final = Inputs(
+    "kept.document",
+    fields={"identityMap": "g.identity_map"},
+    events=fill(part("search.given_events"), events="g.events"),
+)
 _SUBQUERY: Final = "select "
 _ID, _TO_GIVE = "k.{key} as id", part("search.person_to_give")
 
