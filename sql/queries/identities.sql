@@ -46,11 +46,19 @@ cross join lateral (
            from gateway.tie t
           where t.sandbox_id = $1 and t.xid = {identity}.xid{among}) t
 
+-- part: is_any
+-- Whether an xid is among those asked for.
+= any($2::uuid[])
+
+-- part: is_one
+-- Whether an xid is the one asked for: a cluster plans this in a bit more than half the time, as it need not look into values.
+= $2::uuid
+
 -- name: read_identities(sandbox_id, xids) -> rows
 -- Read the stored ones of these identities. Tombstones of erased ones have a null value. Walks identity_pkey.
 select xid, namespace_id, value, profile_id
   from gateway.identity
- where sandbox_id = $1 and xid = any($2::uuid[]);
+ where sandbox_id = $1 and xid {is_asked};
 
 -- name: read_primaries(sandbox_id, xids) -> rows
 -- List the identities among these with a live fragment or an event. Walks identity_pkey, then fragment_pkey and event_timeline_idx.

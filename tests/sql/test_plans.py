@@ -166,6 +166,7 @@ SEARCHED = {
 }
 """Of a search on a cluster."""
 OWN = {
+    "identities.read_identities": {"is_asked": part("identities.is_any")},
     "people.read_people_by_id": {"columns": "g.xids, p.document"},
     "graph_vanishing.drop_vanished": {"vanished": part("graph_vanishing.vanished")},
     "erasure_redaction.read_versions": {"versions": part("erasure_redaction.by_record")},

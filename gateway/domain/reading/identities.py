@@ -51,7 +51,8 @@ IDENTITY: Final = Source(
 OF_FACT: Final = Relation(partial(fill, part("identities.identity")), IDENTITY, ("xid",))
 """The identity under which a fact is stored."""
 
-READ = query("identities.read_identities")
+READ = query("identities.read_identities").filled(is_asked=part("identities.is_any"))
+READ_ONE = query("identities.read_identities").filled(is_asked=part("identities.is_one"))
 READ_PRIMARIES: Final = {
     is_distributed: query("identities.read_primaries").filled(is_primary=is_primary("i", among))
     for is_distributed, among in AMONG.items()
@@ -131,7 +132,10 @@ async def read_identities(db: Reader, scope: Scope, xids: Sequence[UUID]) -> lis
 async def read_known_identities(db: Reader, scope: Scope, xids: Iterable[UUID]) -> dict[UUID, Identity]:
     """Read the stored identities among these, tombstones of erased ones included, by xid. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
-    return {row["xid"]: Identity(*row) for row in await db.rows(READ, scope.sandbox_id, list(set(xids)))}
+    asked = list(set(xids))
+    is_one = db.is_distributed and len(asked) == 1
+    rows = db.rows(READ_ONE, scope.sandbox_id, asked[0]) if is_one else db.rows(READ, scope.sandbox_id, asked)
+    return {row["xid"]: Identity(*row) for row in await rows}
 
 
 async def read_primaries(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[bool]:

@@ -3,13 +3,16 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import asyncpg
 import pytest
+from citus import needs_cluster
 from world import event, record
 
 from gateway.domain.reading import identities
 from gateway.domain.rules.scope import Permission
 from gateway.domain.rules.versions import Mode
 from gateway.errors import BadInput, Forbidden
+from gateway.storage.database import Session
 
 ANA, PHONE, BEN, NOBODY = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io"), ("Email", "nobody@x.io")
 
@@ -36,6 +39,19 @@ async def test_an_identity_is_known_from_its_own_data_or_from_others_rows(world)
     assert ana == again
     assert (ana.value, phone.value, ana.profile_id) == ("ana@x.io", "+49", phone.profile_id)
     assert not ana.is_erased
+
+
+@needs_cluster
+async def test_a_cluster_plans_the_read_of_one_identity_by_its_fast_path(world, dsn):
+    await world.records(record(ANA, PHONE))
+    connection, told = await asyncpg.connect(dsn, server_settings={"client_min_messages": "debug2"}), []
+    connection.add_log_listener(lambda _, message: told.append(message.message))
+    session = Session(connection, is_distributed=True)
+    for names in ([ANA], [ANA, PHONE]):
+        told.clear()
+        assert None not in await identities.read_identities(session, world.scope, await xids(world, *names))
+        assert any("fast-path" in message for message in told) is (len(names) == 1)
+    await connection.close()
 
 
 async def test_an_identity_with_a_live_record_or_an_event_is_primary(world):
