@@ -1,11 +1,11 @@
 -- What is left of an identity that was erased.
 
--- name: find_traces(sandbox_id, xid) -> row
+-- name: find_traces(sandbox_id, xid, export_ids) -> row
 -- When the identity was erased, and for each table that holds something of people whether something of the identity is in it from up to then;
 -- of one that was not erased, whether anything is. An identity that is used again has its value, its graph and its profile from later on. The
 -- journal's rows of people who went, refused documents of which only the keys are kept, and jobs that are yet to erase it are no traces. `is true`
 -- keeps other indexes of the journal out, which would be read from end to end. Walks change_xids_idx, job_naming_idx, identity_pkey, graph_pkey, tie_pkey, unlinked_pair_pkey, record_pkey, fragment_pkey, profile_pkey, computed_partial_pkey, kept_value_pkey,
--- event_timeline_idx, event_resend_pkey, ingest_error_xids_idx and export_identity_pkey, once for each export.
+-- event_timeline_idx, event_resend_pkey, ingest_error_xids_idx and export_identity_pkey, once for each of these exports: those that hold identities.
 with known as materialized (
   select value is not null as has_value, profile_id, erased_at from gateway.identity where sandbox_id = $1 and xid = $2
 ), found as materialized (
@@ -61,15 +61,15 @@ select f.erased_at, facts.is_used_again,
                   and j.input::jsonb -> 'identities' ? $2::text) as job,
        exists (select from gateway.export_identity as x
                  left join gateway.job as j on j.sandbox_id = $1 and j.job_id = x.job_id
-                where x.sandbox_id = $1 and x.job_id = any({with_identities}) and x.xid = $2 and coalesce((j.cursor ->> 'snapshot_at')::timestamptz, '-infinity') <= f.until) as export_identity,
+                where x.sandbox_id = $1 and x.job_id = any($3::uuid[]) and x.xid = $2 and coalesce((j.cursor ->> 'snapshot_at')::timestamptz, '-infinity') <= f.until) as export_identity,
        exists (select from gateway.export_identity as x
                  join gateway.export_person as p on p.sandbox_id = $1 and p.job_id = x.job_id and p.profile_id = x.profile_id
                  left join gateway.job as j on j.sandbox_id = $1 and j.job_id = x.job_id
-                where x.sandbox_id = $1 and x.job_id = any({with_identities}) and x.xid = $2 and coalesce((j.cursor ->> 'snapshot_at')::timestamptz, '-infinity') <= f.until) as export_person,
+                where x.sandbox_id = $1 and x.job_id = any($3::uuid[]) and x.xid = $2 and coalesce((j.cursor ->> 'snapshot_at')::timestamptz, '-infinity') <= f.until) as export_person,
        exists (select from gateway.export_identity as x
                  join gateway.export_file as e on e.sandbox_id = $1 and e.job_id = x.job_id and not e.is_withdrawn
                  left join gateway.job as j on j.sandbox_id = $1 and j.job_id = x.job_id
-                where x.sandbox_id = $1 and x.job_id = any({with_identities}) and x.xid = $2 and coalesce((j.cursor ->> 'snapshot_at')::timestamptz, '-infinity') <= f.until) as export_file
+                where x.sandbox_id = $1 and x.job_id = any($3::uuid[]) and x.xid = $2 and coalesce((j.cursor ->> 'snapshot_at')::timestamptz, '-infinity') <= f.until) as export_file
   from found as f, facts, people;
 
 -- name: list_unconfirmed(sandbox_id, xid) -> rows

@@ -245,6 +245,10 @@ select s.job_id
   left join gateway.job as j on j.sandbox_id = $1 and j.job_id = s.job_id
  where s.job_id is not null and (j.job_id is null or j.status not in ('NEW', 'PROCESSING'));
 
+-- name: list_with_identities(sandbox_id) -> value
+-- The exports that hold identities, as an array. Skips through export_identity_pkey, one step for each.
+select {with_identities};
+
 -- name: list_unfiled(sandbox_id) -> rows
 -- The exports that have ended, or are gone, and whose files are gone, too, but not yet the identities that these held. Skips through
 -- export_identity_pkey, one step for each export.

@@ -11,7 +11,8 @@ from gateway.errors import NotFound
 from gateway.storage.database import Reader
 from gateway.storage.queries import part, query
 
-FIND_TRACES = query("erasure_verification.find_traces").filled(with_identities=part("export_jobs.with_identities"))
+FIND_TRACES = query("erasure_verification.find_traces")
+LIST_EXPORTS = query("export_jobs.list_with_identities").filled(with_identities=part("export_jobs.with_identities"))
 LIST_UNCONFIRMED = query("erasure_verification.list_unconfirmed")
 
 VERIFY_ERASURE = (Permission.PROFILE_READ, Permission.JOBS_WRITE)
@@ -37,12 +38,13 @@ class ErasureCheck:
 
 
 async def verify_erasure(db: Reader, scope: Scope, xid: UUID) -> ErasureCheck:
-    """Look for an identity in every store that holds something of people, and at edges that may. Two statements, which read by keys.
+    """Look for an identity in every store that holds something of people, and at edges that may. Three statements, which read by keys.
 
     Documents of others that mention it are found as long as they are tied to it. Needs `profile:read` or `jobs:write`. Raises Forbidden.
     """
     scope.require(*VERIFY_ERASURE)
-    row: Any = await db.row(FIND_TRACES, scope.sandbox_id, xid)
+    exports = await db.value(LIST_EXPORTS, scope.sandbox_id)
+    row: Any = await db.row(FIND_TRACES, scope.sandbox_id, xid, exports)
     unconfirmed = await db.rows(LIST_UNCONFIRMED, scope.sandbox_id, xid) if row["erased_at"] is not None else ()
     edges = (f"edge {each['data_center']}" for each in unconfirmed)
     traces = (*(table for table in OF_PEOPLE if row[table]), *edges)
