@@ -78,28 +78,29 @@ select r.xid, r.dataset_id, r.event_id, r.batch_id, r.origin, r.named_xids, r.do
  order by r.xid, r.dataset_id, r.event_id, r.batch_id, r.origin
  limit $10;
 
--- name: redact_versions(sandbox_id, xids, dataset_ids | xid uuid, dataset_id uuid, ordinal bigint, input json, as_sent json) -> none
+-- name: redact_versions(sandbox_id, xids, dataset_ids, ordinals | xid uuid, dataset_id uuid, ordinal bigint, input json, as_sent json) -> none
 -- Writes versions of records without what they said of others. Walks record_pkey.
 update gateway.record as r
    set input = v.input, as_sent = v.as_sent
   from (values {rows}) as v (xid, dataset_id, ordinal, input, as_sent)
- where r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = v.xid and r.dataset_id = any($3::uuid[]) and r.dataset_id = v.dataset_id and r.ordinal = v.ordinal;
+ where r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = v.xid and r.dataset_id = any($3::uuid[]) and r.dataset_id = v.dataset_id
+   and r.ordinal = any($4::bigint[]) and r.ordinal = v.ordinal;
 
--- name: redact_events(sandbox_id, xids, dataset_ids | xid uuid, dataset_id uuid, event_id text, event_type text, document jsonb) -> none
--- Writes events without what they said of others. Walks event_pkey.
+-- name: redact_events(sandbox_id, xids, dataset_ids, event_ids | xid uuid, dataset_id uuid, event_id text, event_type text, document jsonb) -> none
+-- Writes events without what they said of others. Walks event_pkey: by the arrays it reads no other events of these identities.
 update gateway.event as e
    set document = v.document, event_type = v.event_type, is_redacted = true
   from (values {rows}) as v (xid, dataset_id, event_id, event_type, document)
  where e.sandbox_id = $1 and e.xid = any($2::uuid[]) and e.xid = v.xid and e.dataset_id = any($3::uuid[]) and e.dataset_id = v.dataset_id
-   and e.event_id = v.event_id;
+   and e.event_id = any($4::text[]) and e.event_id = v.event_id;
 
--- name: redact_resends(sandbox_id, xids, dataset_ids | xid uuid, dataset_id uuid, event_id text, batch_id uuid, origin uuid, named_xids uuid[], document jsonb) -> none
+-- name: redact_resends(sandbox_id, xids, dataset_ids, event_ids | xid uuid, dataset_id uuid, event_id text, batch_id uuid, origin uuid, named_xids uuid[], document jsonb) -> none
 -- Writes resends without what they said of others. Walks event_resend_pkey.
 update gateway.event_resend as r
    set named_xids = v.named_xids, document = v.document, is_redacted = true
   from (values {rows}) as v (xid, dataset_id, event_id, batch_id, origin, named_xids, document)
- where r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = v.xid and r.dataset_id = any($3::uuid[]) and r.dataset_id = v.dataset_id and r.event_id = v.event_id
-   and r.batch_id = v.batch_id and r.origin = v.origin;
+ where r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = v.xid and r.dataset_id = any($3::uuid[]) and r.dataset_id = v.dataset_id
+   and r.event_id = any($4::text[]) and r.event_id = v.event_id and r.batch_id = v.batch_id and r.origin = v.origin;
 
 -- name: take_out_of_ties(sandbox_id, erased, at, xids, tie_ids, batch_ids) -> rows
 -- Takes the erased identities out of those of these ties that nothing has said since a time; a tie that then names one identity goes. Returns the

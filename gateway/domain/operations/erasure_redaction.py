@@ -263,7 +263,7 @@ class Redaction:
         resends = await _edited(editor.resend, found.resends)
         await read_known(change, {row[0] for row in versions})
         for statement, rows in ((REDACT_VERSIONS, versions), (REDACT_EVENTS, events), (REDACT_RESENDS, resends)):
-            keys = (list({row[place] for row in rows}) for place in (0, 1))
+            keys = (list({row[place] for row in rows}) for place in range(3))
             await tx.update_rows(statement, sandbox_id, *keys, rows=rows)
         change.refolded |= {(row[0], row[1]) for row in versions}
         change.event_xids |= {row[0] for row in events}
