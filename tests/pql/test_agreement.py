@@ -49,11 +49,6 @@ LOADED = [
 ]
 
 
-ALONE = pytest.mark.one_postgres(
-    "it compares the language by statements of its own, which join people of a table that no cluster has"
-)
-
-
 @pytest.fixture(scope="module")
 async def store(module_dsn):
     """People in the store: each with two identities, which share the events. The session is in a zone far from UTC."""
@@ -118,14 +113,12 @@ async def compare(store, text, inputs):
     return actual
 
 
-@ALONE
 @pytest.mark.parametrize("text", EXAMPLES)
 async def test_every_construct_gives_what_it_says(store, text):
     for inputs in INPUTS:
         await compare(store, text, inputs)
 
 
-@ALONE
 @settings(max_examples=EXPRESSIONS)
 @given(expressions(), st.sampled_from(INPUTS))
 async def test_both_agree_on_any_expression(store, text, inputs):
@@ -135,7 +128,6 @@ async def test_both_agree_on_any_expression(store, text, inputs):
     await compare(store, text, inputs)
 
 
-@ALONE
 @settings(max_examples=EXPRESSIONS // 2)
 @given(conditions("event"), st.sampled_from(WAYS))
 async def test_both_agree_on_the_events_for_which_a_condition_holds(store, text, is_distributed):

@@ -14,6 +14,8 @@ INPUTS = Inputs("p.document", "p.at", len(EVALUATE.parameters), xids="p.xids", s
 LISTED = '_acme.orders[price > 3 and lines[SKU = "O\'Neil"]].count() + xEvent[eventType = "O\'Neil"].sum(_acme.amount)'
 OF_EVENTS = [text for text in EXAMPLES if "xEvent" in text]
 
+ALONE = pytest.mark.one_postgres("a cluster has no plan for an expression of any kind over rows of several nodes")
+
 
 def statement_of(text):
     found = compiled(checked(text).expression, INPUTS)
@@ -33,6 +35,7 @@ def test_equal_values_are_one_parameter_and_what_nothing_asks_for_is_none():
     assert statement_of('_acme.orders.map("a").count()')[1] == ()
 
 
+@ALONE
 @pytest.mark.parametrize("text", OF_EVENTS)
 async def test_events_are_found_by_person(generic_plan, text):
     """On a table without statistics, as after the first start."""
@@ -76,6 +79,7 @@ def test_an_item_with_a_value_is_looked_for_without_a_row_for_each_item():
     assert "jsonb_array_elements" not in sql
 
 
+@ALONE
 async def test_conditions_on_a_document_are_tested_in_their_order(generic_plan):
     """Else Postgres looks for the other event beside each one, and not only beside those that have the item."""
     then = 'exists B from xEvent where B._acme.note = "b" and B.timestamp occurs <= 30 days after A.timestamp'
