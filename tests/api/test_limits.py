@@ -26,7 +26,7 @@ INWARD = re.compile(r"INLINE|CACHED|SUGGESTIONS|SHARED_LOADERS|HELD|LOOP|UNREAD|
 INTERNAL = {
     "ingestion.MAX_ATTEMPTS", "sandboxes.MAX_ATTEMPTS", "ingestion.MAX_CONCURRENT_CHUNKS", "leases.MAX_WAIT_SECONDS",
     "admission.MAX_BODY_UNITS", "admission.MAX_BODY_UNITS_SHARE", "profiles.MAX_NODES", "admission.MAX_PROBES", "parsing.MAX_LINES_OF_LONG_STEPS", "ndjson.MAX_CHUNK_BYTES",
-    "batch_files.MAX_LISTED_FAILURES", "export_pace.MAX_REST_SECONDS",
+    "batch_files.MAX_LISTED_FAILURES", "export_throttle.MAX_PAUSE_SECONDS",
 }  # fmt: skip
 """Others, which share work out and refuse nothing."""
 

@@ -20,8 +20,8 @@ import orjson
 from gateway.domain.operations.export_downloads import FIND_FILE
 from gateway.domain.operations.export_jobs import ExportFormat, ExportStage, ExportState
 from gateway.domain.operations.export_locations import Folder
-from gateway.domain.operations.export_pace import Rests
 from gateway.domain.operations.export_rows import Export, Rows, events_behind, people_behind, subject_behind
+from gateway.domain.operations.export_throttle import Throttle
 from gateway.domain.rules.selectors import Selector
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeaseLost
@@ -141,12 +141,12 @@ async def _file(
     """Write one file, while the next rows are parsed, and those behind them are read. Return the state behind the file."""
     name = f"{kind.name}-{state.files + 1:05}.{ENDINGS[export.asked.request.format]}"
     await _begin(export, name, is_of_events=kind.name == "events")
-    file, rests = await asyncio.to_thread(_File.begin, export.folder, name, kind.writer), Rests(export.db)
+    file, throttle = await asyncio.to_thread(_File.begin, export.folder, name, kind.writer), Throttle(export.db)
     try:
         async with aclosing(read_ahead(_parsed(file, page, pages))) as parsed_pages:
             async for rows, parsed in parsed_pages:
                 await asyncio.to_thread(file.add, rows, parsed)
-                await rests.rest()
+                await throttle.pause()
         await asyncio.to_thread(file.finish, export.folder)
     finally:
         await asyncio.to_thread(file.abandon)

@@ -19,9 +19,9 @@ from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.operations.export_files import load_writer
 from gateway.domain.operations.export_jobs import Asked, ExportRequest, ExportState, check_request, understand
 from gateway.domain.operations.export_keeping import Between, Keeping, KeepingStatement, NoSuchStatement, parts
-from gateway.domain.operations.export_pace import Rests
 from gateway.domain.operations.export_reading import PAGE_SECONDS, Reading
 from gateway.domain.operations.export_subjects import ExportSubject, find_person, keep_subject
+from gateway.domain.operations.export_throttle import Throttle
 from gateway.domain.reading.changes import read_position
 from gateway.domain.reading.conditions import on_nodes, read_instant
 from gateway.domain.reading.people import count_people
@@ -111,29 +111,29 @@ async def _keep_all(
 async def _keep_people(keeping: Keeping, reading: Reading, way: Way | None, parallel: AsyncExitStack) -> None:
     """Keep everybody who is wanted: by a statement, in several transactions, those that end with `parallel` included; without a way, one by one."""
     if way is None:
-        rests = Rests(keeping.db)
+        throttle = Throttle(keeping.db)
         async with aclosing(read_ahead(reading.people(PROFILES_PER_PAGE))) as pages:
             async for page in pages:
-                await _keep(keeping.keep(reading, page), rests)
+                await _keep(keeping.keep(reading, page), throttle)
         return
     others = [await parallel.enter_async_context(reading.db.writing_in_parallel()) for _ in range(1, PARTS)]
     readings = [reading, *(replace(reading, db=other) for other in others if other)]
     statements = [KeepingStatement(keeping, each, way) for each in readings]
     keeping_parts = zip(statements, parts(len(statements)), strict=True)
     loading = asyncio.to_thread(load_writer, reading.asked.request.format)  # while Postgres works
-    await together([loading, *(_keep_part(*each, Rests(keeping.db)) for each in keeping_parts)])
+    await together([loading, *(_keep_part(*each, Throttle(keeping.db)) for each in keeping_parts)])
 
 
-async def _keep_part(statement: KeepingStatement, part: Between, rests: Rests) -> None:
+async def _keep_part(statement: KeepingStatement, part: Between, throttle: Throttle) -> None:
     left: Between | None = part
     while left is not None:
-        left = await _keep(statement.keep_next(left, PEOPLE_PER_PAGE), rests)
+        left = await _keep(statement.keep_next(left, PEOPLE_PER_PAGE), throttle)
 
 
-async def _keep(page: Awaitable[T], rests: Rests) -> T:
+async def _keep(page: Awaitable[T], throttle: Throttle) -> T:
     """Keep a page, and rest where others need the machine."""
     kept = await page
-    await rests.rest()
+    await throttle.pause()
     return kept
 
 
