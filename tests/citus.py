@@ -29,6 +29,7 @@ FIXTURES = {
 ON_A_SHARD = re.compile(r"gateway\.\w+_\d{6}\b")
 PREPARED = "select sum(result::int) from run_command_on_workers('select count(*) from pg_prepared_xacts where database = current_database()')"
 CLOSE = "select count(pg_terminate_backend(pid, 1000)) from pg_stat_activity where datname = $1"
+LEFT = "select datname from pg_database where datname like '%\\_' || $1"
 SHARDS = 8
 """Into so many each table is cut: golden files tell how many of them are asked."""
 MOST_LEFT = 6
@@ -77,6 +78,8 @@ class CitusCluster:
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.gather(*self._drops)
+        for row in await next(iter(self._nodes.values())).fetch(LEFT, f"{os.getpid()}"):
+            await self.drop_database(row["datname"])
         for pool in self._nodes.values():
             await pool.close()
 

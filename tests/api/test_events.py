@@ -4,6 +4,7 @@ import asyncio
 
 import orjson
 import pytest
+from citus import STATEMENTS
 from world import day, event, record
 
 from gateway.api.execution.operations import Request
@@ -188,6 +189,7 @@ async def test_profile_read_is_needed(client):
     assert error["extensions"]["code"] == "FORBIDDEN"
 
 
+@pytest.mark.one_postgres(STATEMENTS)
 async def test_the_total_is_counted_only_when_asked_for(history, statements):
     with statements() as seen:
         await history.data(

@@ -5,14 +5,15 @@ import json
 import re
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import asyncpg
 import httpx
+import jwt
 import pytest
 from pooler import STARTUP_PARAMETERS, pooler
-from program import GATEWAY, environment, gateway, server
+from program import GATEWAY, Server, environment, gateway, server
 
 from gateway.errors import Timeout, Unavailable
 from gateway.postgres.cluster import Cluster
@@ -30,6 +31,17 @@ CREATE_DATASET = """mutation Create($schema: ID!) {
   createDataset(input: {name: "People", schemaId: $schema}) { dataset { id } } }"""
 LOOK_UP = """query Look($address: String!) {
   profile(identity: {key: {namespace: "Email", value: $address}}) { entityJson } }"""
+
+ADD_LOYALTY = """mutation Add($schema: ID!) {
+  updateSchema(input: {id: $schema, addFieldGroups: ["profile-loyalty"]}) { userErrors { message } } }"""
+CREATE_ATTRIBUTE = """mutation Create($given: ComputedAttributeInput!) {
+  createComputedAttribute(input: $given) { userErrors { code } } }"""
+CREATE_KEY = "mutation Create($given: CreateApiKeyInput!) { createApiKey(input: $given) { apiKey { id } secret } }"
+REVOKE_KEY = "mutation Revoke($given: DeleteInput!) { revokeApiKey(input: $given) { userErrors { message } } }"
+REVOKE_TOKEN = "mutation Revoke($given: RevokeTokenInput!) { revokeToken(input: $given) { userErrors { message } } }"
+DELETE_DATASET = """mutation Delete($dataset: ID!) {
+  createSystemJob(input: {deleteDataset: $dataset}) { systemJob { id } } }"""
+JOB = "query Job($job: ID!) { systemJob(id: $job) { status } }"
 
 
 @pytest.fixture
@@ -51,32 +63,87 @@ def test_every_command_works_through_a_pooler(empty: str, tmp_path: Path, cache:
 
 def _go_through(address: str, place: Path, cache: str) -> None:
     given = {"GATEWAY_DATABASE_URL": address, "GATEWAY_DATA_DIR": str(place), "GATEWAY_STATEMENT_CACHE": cache}
-    env = environment(**given)
+    env = environment(**given, GATEWAY_COMPUTED_ATTRIBUTES="1")
     file = place / "people.ndjson"
     file.write_text("".join(f"{json.dumps(_person(n))}\n" for n in range(2_500)))
     for _ in range(2):
         assert gateway("migrate", env=env).returncode == 0
-    with server(place, env=env) as first, server(place, env=env) as second, _worker(env) as worker:
+    with ExitStack() as stack:
+        worker = stack.enter_context(_worker(env))
+        servers = [stack.enter_context(server(place, env=env)) for _ in range(3)]
         headers = json.loads(gateway("token", "--json", env=env).stdout)
-        with (
-            httpx.Client(base_url=first.url, headers=headers, timeout=60) as one,
-            httpx.Client(base_url=second.url, headers=headers, timeout=60) as two,
-        ):
-            schema = _run(one, CREATE_SCHEMA)["createSchema"]["schema"]["id"]
-            dataset = _run(two, CREATE_DATASET, schema=schema)["createDataset"]["dataset"]["id"]
-            assert "2,500 accepted" in gateway("ingest", file, "--dataset", "People", env=env).stdout
-            for client in (one, two, one, two):
-                _stream(client, dataset)
-            for number in range(100):
-                client = (one, two)[number % 2]
-                found = _run(client, LOOK_UP, address=f"p{number}@example.com")["profile"]["entityJson"]
-                assert found["personalEmail"]["address"] == f"p{number}@example.com"
-            assert one.get("/readyz").json() == {"status": "ready"}
+        clients = [
+            stack.enter_context(httpx.Client(base_url=each.url, headers=headers, timeout=60)) for each in servers
+        ]
+        one, two, _ = clients
+        schema = _run(one, CREATE_SCHEMA)["createSchema"]["schema"]["id"]
+        dataset = _run(two, CREATE_DATASET, schema=schema)["createDataset"]["dataset"]["id"]
+        assert "2,500 accepted" in gateway("ingest", file, "--dataset", "People", env=env).stdout
+        for client in (*clients, *clients):
+            _stream(client, dataset)
+        for number in range(100):
+            assert _first_name(clients[number % 3], number) == f"{number}"
+        assert [client.get("/readyz").json() for client in clients] == 3 * [{"status": "ready"}]
+        _change_at_one_and_see_at_the_others(clients, env, schema, dataset)
+        _end_the_one_that_was_asked_for_a_job(servers, clients, dataset)
         worker.terminate()
         assert worker.wait() == 0
-        assert (first.end(), second.end()) == (0, 0)
+        assert [each.end() for each in servers[1:]] == [0, 0]
     verified = gateway("verify", env=env)
     assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def _change_at_one_and_see_at_the_others(
+    clients: list[httpx.Client], env: dict[str, str], schema: str, dataset: str
+) -> None:
+    """What is changed at one gateway holds for the next request at each of the others."""
+    one, *others = clients
+    for name in ("Ann", "Eve"):  # a text of the person is kept after the first look
+        assert _send(one, dataset, _person(7, name))["accepted"] == 1
+        assert [_first_name(each, 7) for each in others] == [name, name]
+
+    loyal = _person(8) | {"loyalty": {"program": "gold"}}
+    assert [_send(each, dataset, loyal)["failedCount"] for each in others] == [1, 1]
+    assert not _run(one, ADD_LOYALTY, schema=schema)["updateSchema"]["userErrors"]
+    assert [_send(each, dataset, loyal)["failedCount"] for each in others] == [0, 0]
+
+    attribute = {"name": "first", "expression": "person.name.firstName", "publish": True}
+    assert not _run(one, CREATE_ATTRIBUTE, given=attribute)["createComputedAttribute"]["userErrors"]
+    for each in others:
+        made = _run(each, CREATE_ATTRIBUTE, given=attribute | {"name": "second"})["createComputedAttribute"]
+        assert [error["code"] for error in made["userErrors"]] == ["LIMIT_EXCEEDED"]
+
+    made = _run(one, CREATE_KEY, given={"name": "of a program"})["createApiKey"]
+    theirs = json.loads(gateway("token", "--json", env=env).stdout)
+    token = jwt.decode(theirs["Authorization"].removeprefix("Bearer "), options={"verify_signature": False})
+    for more, revoke, given, status in (
+        ({"x-api-key": made["secret"]}, REVOKE_KEY, {"id": made["apiKey"]["id"]}, 403),
+        (theirs, REVOKE_TOKEN, {"tokenId": token["jti"]}, 401),
+    ):
+        assert [_status(each, more) for each in others] == [200, 200]
+        (payload,) = _run(one, revoke, given=given).values()
+        assert not payload["userErrors"]
+        assert [_status(each, more) for each in others] == [status, status]
+
+
+def _end_the_one_that_was_asked_for_a_job(servers: list[Server], clients: list[httpx.Client], dataset: str) -> None:
+    """Whichever gateway has the job: where it ends, another goes on with it."""
+    asked = _run(clients[0], DELETE_DATASET, dataset=dataset)["createSystemJob"]["systemJob"]["id"]
+    assert servers[0].end() == 0
+    while (status := _run(clients[1], JOB, job=asked)["systemJob"]["status"]) in ("NEW", "PROCESSING"):
+        pass
+    assert status == "COMPLETED"
+    for each in clients[1:]:
+        assert _run(each, LOOK_UP, address="p1@example.com")["profile"] is None
+
+
+def _first_name(client: httpx.Client, number: int) -> str:
+    found = _run(client, LOOK_UP, address=f"p{number}@example.com")["profile"]["entityJson"]
+    return found["person"]["name"]["firstName"]
+
+
+def _status(client: httpx.Client, headers: dict[str, str]) -> int:
+    return client.post("/graphql", json={"query": "{ viewer { actor } }"}, headers=headers).status_code
 
 
 @contextmanager
@@ -90,18 +157,23 @@ def _worker(env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
             process.terminate()
 
 
-def _person(number: int) -> dict[str, object]:
-    return {"personalEmail": {"address": f"p{number}@example.com"}, "person": {"name": {"firstName": f"{number}"}}}
+def _person(number: int, name: str = "") -> dict[str, object]:
+    address, name = f"p{number}@example.com", name or f"{number}"
+    return {"personalEmail": {"address": address}, "person": {"name": {"firstName": name}}}
 
 
 def _stream(client: httpx.Client, dataset: str) -> None:
-    lines = "".join(f"{json.dumps(_person(n))}\n" for n in range(3_500))
-    told = client.post(f"/ingest/{dataset}", content=lines, headers={"content-type": "application/x-ndjson"}).json()
+    told = _send(client, dataset, *map(_person, range(3_500)))
     assert told["failedCount"] == 0
     assert told["accepted"] + told["duplicates"] == 3_500
 
 
-def _run(client: httpx.Client, text: str, **variables: str) -> dict:
+def _send(client: httpx.Client, dataset: str, *documents: dict[str, object]) -> dict:
+    lines = "".join(f"{json.dumps(document)}\n" for document in documents)
+    return client.post(f"/ingest/{dataset}", content=lines, headers={"content-type": "application/x-ndjson"}).json()
+
+
+def _run(client: httpx.Client, text: str, **variables: object) -> dict:
     body = client.post("/graphql", json={"query": text, "variables": variables}).json()
     assert "errors" not in body, body
     return body["data"]

@@ -1,7 +1,7 @@
 """Look-ahead: one statement reads all that an operation selects of people, in whatever order, number and nesting, and no more than that."""
 
 import pytest
-from citus import WAYS
+from citus import STATEMENTS, WAYS
 from client import Client
 from reference import reference
 from world import World, event, record
@@ -36,6 +36,7 @@ def people(stored):
     return Client.of(stored)
 
 
+@pytest.mark.one_postgres(STATEMENTS)
 @pytest.mark.parametrize(
     "fields",
     [
@@ -75,6 +76,7 @@ async def test_whatever_can_be_projected_is_read_by_one_statement(people, statem
         assert reads == (ROWS if "mergePolicy" in fields else TEXTS) if query is ONE else ["people.list_people"]
 
 
+@pytest.mark.one_postgres(STATEMENTS)
 @pytest.mark.parametrize(
     ("fields", "more"),
     [
@@ -137,6 +139,7 @@ async def test_results_are_the_same_however_they_are_written(people, fields, oft
     assert str(told[0]) == str(told[1])  # the order of keys included
 
 
+@pytest.mark.one_postgres(STATEMENTS)
 @pytest.mark.parametrize("count", [1, FEW, FEW + 1, 300])
 @pytest.mark.parametrize("more", ["", "profileId", f"events {{ {NODES} {INFO} }}"])
 async def test_the_number_of_identities_changes_no_statement(people, statements, count, more):
@@ -149,6 +152,7 @@ async def test_the_number_of_identities_changes_no_statement(people, statements,
     assert entities == [{"person": {"name": {"firstName": "Ana"}}}, *[None] * (count - 1)]
 
 
+@pytest.mark.one_postgres(STATEMENTS)
 async def test_an_identity_that_is_requested_twice_is_read_once(people, statements):
     ana = {"key": {"namespace": "Email", "value": "ana@x.io"}}
     with statements() as seen:
@@ -157,6 +161,7 @@ async def test_an_identity_that_is_requested_twice_is_read_once(people, statemen
     assert seen[-1:] == TEXTS
 
 
+@pytest.mark.one_postgres(STATEMENTS)
 async def test_a_page_of_variables_is_read_with_the_person_and_fails_at_its_own_path(people, statements):
     page = f"profileId events(first: $size, after: $place) {{ {NODES} }}"
     query = "query ($size: Int, $place: String) { " + ONE.removeprefix("query { ") % page
