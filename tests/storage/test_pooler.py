@@ -27,8 +27,8 @@ LEFT = "select count(*) from pg_stat_activity where query = $1 and state = 'acti
 CREATE_SCHEMA = """mutation { createSchema(input: {title: "Person", class: INDIVIDUAL_PROFILE,
   fieldGroups: ["profile-person-details", "profile-personal-contact"],
   identities: [{path: "personalEmail.address", namespace: "Email", isPrimary: true}]}) { schema { id } } }"""
-CREATE_DATASET = """mutation Create($schema: ID!) {
-  createDataset(input: {name: "People", schemaId: $schema}) { dataset { id } } }"""
+CREATE_DATASET = """mutation Create($schema: ID!, $name: String!) {
+  createDataset(input: {name: $name, schemaId: $schema}) { dataset { id } } }"""
 LOOK_UP = """query Look($address: String!) {
   profile(identity: {key: {namespace: "Email", value: $address}}) { entityJson } }"""
 
@@ -77,7 +77,7 @@ def _go_through(address: str, place: Path, cache: str) -> None:
         ]
         one, two, _ = clients
         schema = _run(one, CREATE_SCHEMA)["createSchema"]["schema"]["id"]
-        dataset = _run(two, CREATE_DATASET, schema=schema)["createDataset"]["dataset"]["id"]
+        dataset = _run(two, CREATE_DATASET, schema=schema, name="People")["createDataset"]["dataset"]["id"]
         assert "2,500 accepted" in gateway("ingest", file, "--dataset", "People", env=env).stdout
         for client in (*clients, *clients):
             _stream(client, dataset)
@@ -85,7 +85,7 @@ def _go_through(address: str, place: Path, cache: str) -> None:
             assert _first_name(clients[number % 3], number) == f"{number}"
         assert [client.get("/readyz").json() for client in clients] == 3 * [{"status": "ready"}]
         _change_at_one_and_see_at_the_others(clients, env, schema, dataset)
-        _end_the_one_that_was_asked_for_a_job(servers, clients, dataset)
+        _end_the_one_that_was_asked_for_a_job(servers, clients, schema)
         worker.terminate()
         assert worker.wait() == 0
         assert [each.end() for each in servers[1:]] == [0, 0]
@@ -126,15 +126,20 @@ def _change_at_one_and_see_at_the_others(
         assert [_status(each, more) for each in others] == [status, status]
 
 
-def _end_the_one_that_was_asked_for_a_job(servers: list[Server], clients: list[httpx.Client], dataset: str) -> None:
+def _end_the_one_that_was_asked_for_a_job(servers: list[Server], clients: list[httpx.Client], schema: str) -> None:
     """Whichever gateway has the job: where it ends, another goes on with it."""
-    asked = _run(clients[0], DELETE_DATASET, dataset=dataset)["createSystemJob"]["systemJob"]["id"]
+    one, *others = clients
+    dataset = _run(one, CREATE_DATASET, schema=schema, name="Guests")["createDataset"]["dataset"]["id"]
+    guests = range(9_000, 9_010)
+    assert _send(one, dataset, *map(_person, guests))["accepted"] == 10
+    assert [_first_name(each, 9_001) for each in others] == ["9001", "9001"]
+    asked = _run(one, DELETE_DATASET, dataset=dataset)["createSystemJob"]["systemJob"]["id"]
     assert servers[0].end() == 0
-    while (status := _run(clients[1], JOB, job=asked)["systemJob"]["status"]) in ("NEW", "PROCESSING"):
+    while (status := _run(others[0], JOB, job=asked)["systemJob"]["status"]) in ("NEW", "PROCESSING"):
         pass
     assert status == "COMPLETED"
-    for each in clients[1:]:
-        assert _run(each, LOOK_UP, address="p1@example.com")["profile"] is None
+    for each in others:
+        assert _run(each, LOOK_UP, address="p9001@example.com")["profile"] is None
 
 
 def _first_name(client: httpx.Client, number: int) -> str:

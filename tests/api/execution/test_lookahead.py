@@ -173,6 +173,7 @@ async def test_a_page_of_variables_is_read_with_the_person_and_fails_at_its_own_
     assert [error["path"] for error in answer["errors"]] == [["profile", "events"]]
 
 
+@pytest.mark.one_postgres(STATEMENTS)
 async def test_too_many_leaves_take_the_whole_document(people, statements, monkeypatch):
     monkeypatch.setattr(profiles, "MAX_NODES", 2)
     query = ONE % "entity { person { name { firstName lastName } } workEmail { address } }"
