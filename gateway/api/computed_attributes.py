@@ -228,7 +228,7 @@ class ComputedAttributeValueType:
     window_end: datetime = plain("The time up to which events count, itself included: `asOf`.", Format.TIME)
     events_counted: Long = plain("Of how many events it is; 0 for an expression over the profile.", Format.NUMBER)
     is_complete: bool = plain(
-        "False where the value is a map of more than 1,000 keys, of which the first are told; and where a number in it, or in a value that it reads, is beyond any double (1.8e308 either way), so that this one is null.",
+        "False where the value is a map of more than 1,000 keys, of which the first are told; and where a number in it, or in a value that it reads, is beyond any double (1.8e308 either way), so that this one is null; on a cluster also where it is of more events than are gone through there, and null.",
         Format.BOOLEAN,
     )
 

@@ -64,11 +64,11 @@ delete from gateway.computed_attribute
 
 -- name: compute_of_events(sandbox_id, xids, starts, stops, at, since) -> rows
 -- What attributes make of each person's events, a person being a slice of the xids: one column for each attribute, over events from its
--- own time in `since` up to `at`. Walks event_timeline_idx for each.
+-- own time in `since` up to `at`. `{events}`: those of the person, where they are given. Walks event_timeline_idx for each.
 select {columns}
   from unnest($3::integer[], $4::integer[]) with ordinality slice (start, stop, place)
  cross join lateral (select slice.place, $1::bigint as sandbox_id, ($2::uuid[])[slice.start:slice.stop] as xids, '{}'::jsonb as document,
-                            $5::timestamptz as at, $6::timestamptz[] as since) person
+                            {events}$5::timestamptz as at, $6::timestamptz[] as since) person
  order by person.place;
 
 -- name: compute_of_documents(sandbox_id, documents, at) -> rows

@@ -21,7 +21,7 @@ PARTS = {
     "cells": "key", "table": "gateway.batch", "sandbox": "sandbox_id", "value": "null::jsonb",
     "name": "search_1", "of": "sandbox_id = 1", "condition": "true", "subject": "xid", "identity": "",
     "in_order": "", "indexed": "sandbox_id",
-    "computed": "", "kept": part("kept_values.graphs"), "people": part("search.graphs"), "key": "profile_id", "low": "$4", "high": "$5", "is_kept": part("people.is_current"),
+    "computed": "", "events": "", "kept": part("kept_values.graphs"), "people": part("search.graphs"), "key": "profile_id", "low": "$4", "high": "$5", "is_kept": part("people.is_current"),
     "reach": fill(part("search.reach"), key="profile_id", table="graph", end="$5", direction="asc"),
     "staying_tie": "true", "tied": part("erasure.tied"), "named": part("erasure.named_in_changes"), "is_over": fill(part("export_jobs.is_over"), at="(select gateway.now())"), **REMOVAL_PARTS, "made": MADE,
     "numbers": "when 0 then p.numbers", "items": "when 0 then p.items", "stored_items": "p.items",

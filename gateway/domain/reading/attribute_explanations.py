@@ -11,21 +11,16 @@ import orjson
 
 from gateway.domain.config.attribute_programs import Program
 from gateway.domain.config.configuration import Configuration, KeptPartial
-from gateway.domain.reading.computed_attributes import (
-    OF_EVENTS,
-    ComputedValue,
-    person_inputs,
-    published_attributes,
-    values_in,
-)
+from gateway.domain.reading.computed_attributes import ComputedValue, published_attributes, values_in
 from gateway.domain.reading.events import EventKey, slices
+from gateway.domain.reading.over_events import compute_over_events, over_events
 from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules.buckets import ALL_TIMES
 from gateway.domain.rules.durations import EARLIEST
 from gateway.domain.rules.merge import Candidate, MergeRule, Path
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.pql.aggregates import events_of
-from gateway.pql.columns import as_columns
+from gateway.pql.inputs import Inputs
 from gateway.pql.partials import count_place
 from gateway.pql.rows import newest_keys
 from gateway.pql.sql import Compiled, written
@@ -150,18 +145,20 @@ async def _keys(
         return [{} for _ in profiles]
     windows = {each.attribute.name: each.window_start or EARLIEST for each in values[0]}
 
-    def column(place: int, expression: Expression, parameters: int) -> Compiled:
-        keys = partial(newest_keys, of=events_of(expression), most=EVENTS_TOLD)
-        return written(expression, person_inputs(place, parameters), keys)
+    def newest(expression: Expression, inputs: Inputs) -> Compiled:
+        return written(expression, inputs, partial(newest_keys, of=events_of(expression), most=EVENTS_TOLD))
 
-    parts = (partial(column, place, program.expression) for place, program in enumerate(programs, start=1))
-    made = as_columns(parts, len(OF_EVENTS.parameters))
-    people = slices([profile.person.xids for profile in profiles])
-    since = [windows[program.name] for program in programs]
-    statement = OF_EVENTS.filled(columns=made.sql)
-    found = await tx.rows(statement, scope.sandbox_id, *people, values[0][0].as_of, since, *made.values)
+    columns = [partial(newest, program.expression) for program in programs]
+    statement = over_events(columns, are_given=tx.is_distributed)
+    people = [profile.person.xids for profile in profiles]
+    since, at = [windows[program.name] for program in programs], values[0][0].as_of
+    found = await compute_over_events(tx, scope, statement, people, at=at, since=since)
+    none = ["[]"] * len(programs)
     return [
-        {program.name: tuple(map(_key, orjson.loads(text))) for program, text in zip(programs, row, strict=True)}
+        {
+            program.name: tuple(map(_key, orjson.loads(text)))
+            for program, text in zip(programs, none if row is None else row, strict=True)
+        }
         for row in found
     ]
 

@@ -19,6 +19,9 @@ TEXT, IS_BEYOND = "text", "beyond"
 Result: TypeAlias = dict[str, Any]
 """What an attribute gives for a person."""
 
+UNTOLD: Final = orjson.dumps({VALUE: None, COUNTED: 0, IS_BEYOND: True}).decode()
+"""The JSON of a value that is missing since not all of what it is of could be looked at."""
+
 MAX_KEYS: Final = 1_000
 """Keys of a map that are told; of more, the first ones by code point."""
 

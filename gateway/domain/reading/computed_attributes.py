@@ -15,6 +15,7 @@ from gateway.domain.config.computed_attributes import ComputedAttribute
 from gateway.domain.config.configuration import Configuration, KeptPartial
 from gateway.domain.reading.attribute_results import (
     IS_BEYOND,
+    UNTOLD,
     Result,
     as_fields,
     bounded_value,
@@ -25,6 +26,7 @@ from gateway.domain.reading.attribute_times import costs_of, timed
 from gateway.domain.reading.computed_partials import fold
 from gateway.domain.reading.conditions import read_instant, within_range
 from gateway.domain.reading.events import slices
+from gateway.domain.reading.over_events import compute_over_events, over_events, person_inputs
 from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules.durations import EARLIEST
 from gateway.domain.rules.merge import Document
@@ -33,13 +35,11 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput
 from gateway.pql.aggregates import AT, COUNTED
 from gateway.pql.columns import as_columns
-from gateway.pql.inputs import Inputs
 from gateway.pql.partials import FOLDED
 from gateway.pql.sql import Compiled, compiled
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
 
-OF_EVENTS = query("computed_attributes.compute_of_events")
 OF_DOCUMENTS = query("computed_attributes.compute_of_documents")
 
 PEOPLE_AT_ONCE: Final = 100
@@ -52,7 +52,7 @@ class ComputedValue:
 
     `value` is a value of JSON, None where it is missing. `value_at` is the time of the event that it is from, if it is from one.
     `events_counted`: how many events it is of. `is_complete`: nothing of it, or of what it reads, was left out, as keys beyond MAX_KEYS are,
-    and numbers beyond any double. `is_folded`: it is of partials, and was not computed from events.
+    numbers beyond any double, and on a cluster the events of a person with very many (`over_events`). `is_folded`: it is of partials, and was not computed from events.
     """
 
     attribute: ComputedAttribute
@@ -189,7 +189,7 @@ async def _compute(
     for _, level in groupby(above, lambda program: program.level):
         chosen = tuple(level)
         documents = [_document(moment.config, profile, told) for profile, told in zip(profiles, found, strict=True)]
-        statement, values = _statement(OF_DOCUMENTS, moment.config.tenant_code, chosen)
+        statement, values = _of_documents(moment.config.tenant_code, chosen)
         _add(found, chosen, await moment.tx.rows(statement, moment.scope.sandbox_id, documents, moment.at, *values))
         for told in found:
             for program in chosen:
@@ -212,10 +212,11 @@ async def _compute_of_events(
     left = tuple(program for program in of_events if any(program.name not in found[place] for place in lacking))
     if left:
         times = [moment.windows[program.name] or EARLIEST for program in left]
-        statement, values = _statement(OF_EVENTS, moment.config.tenant_code, left)
-        people = slices([members[place] for place in lacking])
-        rows = await moment.tx.rows(statement, moment.scope.sandbox_id, *people, moment.at, times, *values)
-        _add([found[place] for place in lacking], left, rows)
+        statement = _of_events(left, are_given=moment.tx.is_distributed)
+        people = [members[place] for place in lacking]
+        made = await compute_over_events(moment.tx, moment.scope, statement, people, at=moment.at, since=times)
+        untold = [UNTOLD] * len(left)
+        _add([found[place] for place in lacking], left, [untold if row is None else row for row in made])
 
 
 def _add(
@@ -227,21 +228,22 @@ def _add(
 
 
 @lru_cache(maxsize=64)
-def _statement(statement: Query, tenant_code: str, programs: tuple[Program, ...]) -> tuple[Query, tuple[Any, ...]]:
-    """Return the statement that computes programs, one column for each, and the values of the parameters behind its own."""
+def _of_events(programs: tuple[Program, ...], *, are_given: bool) -> tuple[Query, tuple[Any, ...]]:
+    """Return the statement that computes programs of events, and the values of its parameters, as `over_events` does."""
+    return over_events([partial(compiled, program.expression) for program in programs], are_given=are_given)
+
+
+@lru_cache(maxsize=64)
+def _of_documents(tenant_code: str, programs: tuple[Program, ...]) -> tuple[Query, tuple[Any, ...]]:
+    """Return the statement that computes programs of documents, one column for each, and the values of the parameters behind its own."""
 
     def column(place: int, program: Program, parameters: int) -> Compiled:
         known = {name: f"(person.document #> '{{_{tenant_code},{ATTRIBUTES_FIELD},{name}}}')" for name in program.needs}
         return compiled(program.expression, replace(person_inputs(place, parameters), computed=known))
 
     parts = (partial(column, place, program) for place, program in enumerate(programs, start=1))
-    made = as_columns(parts, len(statement.parameters))
-    return statement.filled(columns=made.sql), made.values
-
-
-def person_inputs(place: int, parameters: int) -> Inputs:
-    """Return what a column of OF_EVENTS or OF_DOCUMENTS is over: a person, with the events of the window at this place among those given."""
-    return Inputs("person.document", "person.at", parameters, "person.xids", f"person.since[{place}]")
+    made = as_columns(parts, len(OF_DOCUMENTS.parameters))
+    return OF_DOCUMENTS.filled(columns=made.sql), made.values
 
 
 def _document(config: Configuration, profile: Profile, told: Mapping[str, Result]) -> str:

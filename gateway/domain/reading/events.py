@@ -270,7 +270,9 @@ async def list_events(
         return [_page((), rows) for _ in people]
     if db.is_distributed:
         pages = await _list_on_cluster(db, scope, people, rows)
-        return pages if projection.is_in_store else [_projected(page, projection) for page in pages]
+        return (
+            pages if projection is WHOLE or projection.is_in_store else [_projected(page, projection) for page in pages]
+        )
     made = list_statement(asked, projection, Values(scope.sandbox_id, *slices(people)))
     found: list[list[Event]] = [[] for _ in people]
     for place, *row in await made.rows(db):

@@ -10,15 +10,17 @@ import orjson
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.reading.conditions import read_instant, within_range
+from gateway.domain.reading.over_events import MAX_EVENTS_GIVEN, given_events, given_in, over_given
 from gateway.domain.reading.profiles import read_profiles
-from gateway.domain.rules.durations import Duration, check_lookback
+from gateway.domain.rules.durations import EARLIEST, Duration, check_lookback
 from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
+from gateway.errors import BadPql
 from gateway.pql.check import Checked, check
 from gateway.pql.inputs import Inputs
 from gateway.pql.sql import at_instant, compiled
 from gateway.pql.types import name_of
 from gateway.runtime.threads import COMPUTATIONS
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
 
@@ -74,9 +76,22 @@ async def evaluate_expression(
             return None
         since = None if lookback is None else lookback.before(at)
         document = orjson.dumps(profile.document).decode()
-        found = compiled(checked.expression, _OF_ONE)
-        values = (document, list(profile.person.xids), at, since, *at_instant(found.values, at))
+        xids, expression = profile.person.xids, checked.expression
+        are_given = tx.is_distributed and expression.reads_events
+        found = compiled(expression, over_given(_OF_ONE, "p") if are_given else _OF_ONE)
+        events = given_in(_OF_ONE.parameters + len(found.values) + 1, "1") if are_given else ""
+        given = [await _events_of(tx, scope, xids, since or EARLIEST, at)] if are_given else []
+        values = (document, list(xids), at, since, *at_instant(found.values, at), *given)
         with within_range("the expression computes"):
-            answer = await tx.value(EVALUATE.filled(value=found.sql), scope.sandbox_id, *values)
+            answer = await tx.value(EVALUATE.filled(value=found.sql, events=events), scope.sandbox_id, *values)
             value = None if answer is None else orjson.loads(answer)
     return ExpressionResult(value, name_of(checked.type), at)
+
+
+async def _events_of(tx: Session, scope: Scope, xids: tuple[UUID, ...], since: datetime, until: datetime) -> list[str]:
+    """Return the events of one person within a time, for a statement that is given them. Raises BadPql for too many."""
+    async for _, events in given_events(tx, scope, [xids], since=since, until=until):
+        return events
+    raise BadPql(
+        f"The person has more than {MAX_EVENTS_GIVEN:,} events, which are not gone through on a cluster: look back less far."
+    )
