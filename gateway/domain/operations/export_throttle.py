@@ -1,6 +1,6 @@
 """Throttling of exports: they give way to ingestion.
 
-Where others write while it works, and a page takes it clearly longer than the fastest one did, they share what the machine has: then it pauses eight times
+Where others write while one works, and a page takes it clearly longer than the fastest one did, they share what the machine has: then it pauses eight times
 as long as it worked. With nobody else, or with room for both, it goes on at once.
 """
 
@@ -37,7 +37,7 @@ class ThrottleRule:
 
 
 class Throttle:
-    """Throttle after pages of work, by what the clock and the store tell."""
+    """Pauses work after its pages, by what the clock and the store tell."""
 
     def __init__(self, db: Database) -> None:
         self._db, self._rule, self._began = db, ThrottleRule(), perf_counter()
