@@ -117,14 +117,14 @@ async def write_manifest(export: Export, state: ExportState, files: Sequence[Map
 async def _files(export: Export, state: ExportState, kind: Kind) -> ExportState:
     """Write files of about ROWS_PER_FILE rows, each committed once it is whole, and one at least. Return the state behind the last one."""
     while True:
-        async with aclosing(read_ahead(_of_one_file(kind.rows(export, state)))) as pages:
+        async with aclosing(read_ahead(_rows_of_one_file(kind.rows(export, state)))) as pages:
             page = await anext(pages, None)
             if page is None and state.files:
                 return state
             state = await _file(export, state, kind, page, pages)
 
 
-async def _of_one_file(pages: AsyncGenerator[Rows]) -> AsyncGenerator[Rows]:
+async def _rows_of_one_file(pages: AsyncGenerator[Rows]) -> AsyncGenerator[Rows]:
     """Yield rows until there are enough for a file. The next file is read anew from the state on, as after a kill: its content is the same."""
     rows = 0
     async with aclosing(pages):
