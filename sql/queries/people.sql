@@ -54,13 +54,13 @@ coalesce(p.modified_at, (select max(e.ingested_at) from gateway.event e where e.
 -- Whether the policy still has this version: a profile that is missing has no document, unless the policy has changed.
 exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
 
--- part: is_told
--- Whether JSON can tell the values of a person; NULL unless this is so, and the configuration is the one that values are computed by.
-case when {is_current} and {is_known} then coalesce(checked.is_told, true) end
+-- part: is_computed
+-- Whether the statement computes all values of a person; NULL where the policy has another version, or values are computed by another configuration.
+case when {is_current} and {is_known} then coalesce(checked.is_computed, true) end
 
--- part: text_if_told
--- The JSON text of a person, or a character that is none where JSON cannot tell a value of theirs.
-case when checked.is_told is not false then {text} else E'\x02' end
+-- part: text_if_computed
+-- The JSON text of a person, or a character that is none where the statement does not compute all values of theirs.
+case when checked.is_computed is not false then {text} else E'\x02' end
 
 -- part: keys
 -- Where each of these xids leads, unknown ones included. `{arrays}` and `{names}` are values of conditions that differ among them.

@@ -26,7 +26,7 @@ cross join lateral (select {values}) as computed
 -- The values of a person at this moment, and whether JSON can tell them as they are.
 cross join {moment}
  {folded} {levels} {named}
- cross join lateral (select {is_told} as is_told) as checked
+ cross join lateral (select {is_computed} as is_computed) as checked
 
 -- part: stored
 -- An object or a list as a document would have it: no field is null.

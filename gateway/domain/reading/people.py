@@ -51,8 +51,8 @@ TRIES = 3
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these
 
 _BETWEEN: Final = "\x01"  # as in people.read_texts
-UNTOLD: Final = "\x02"
-"""In place of the text of a person: JSON has no room for one of the values in it, or something was left out of what that is folded of."""
+NOT_COMPUTED: Final = "\x02"
+"""In place of the text of a person: the statement cannot compute a value, as JSON has no room for it, or something was left out of what it is folded of."""
 _Read = TypeVar("_Read")
 _UNREAD: Any = object()
 """Stands for what was not read; whatever looks into it fails."""
@@ -141,7 +141,7 @@ async def project_texts(
     xids: Sequence[UUID],
     way: Way,
 ) -> list[str | None] | None:
-    """Read of each xid the one JSON text that is projected, None where it is missing, UNTOLD where a value cannot be given so; or None if the policy
+    """Read of each xid the one JSON text that is projected, None where it is missing, NOT_COMPUTED where a value cannot be given so; or None if the policy
     or the configuration has another version by now, or a value is out of range.
 
     Not on a cluster. Needs `profile:read`. Raises Forbidden.
@@ -217,7 +217,9 @@ async def list_projected(
     if rows is None or not _is_current(rows, way):
         return Page([], has_next=False, has_previous=False)
     read = ((row[0], *_read_row(row, way.projection, 1)) for row in rows)
-    return page_of_rows([Found(None, person, parts if is_told else None) for is_told, person, parts in read], asked)
+    return page_of_rows(
+        [Found(None, person, parts if is_computed else None) for is_computed, person, parts in read], asked
+    )
 
 
 async def count_people(db: Reader, scope: Scope, graph: IdentityGraphType = IdentityGraphType.PDG) -> int:
@@ -253,10 +255,10 @@ def _found(rows: Sequence[Any], way: Way) -> list[Found] | None:
         return None
     found = []
     for row in rows:
-        is_told, xid, namespace_id, value, profile_id = row[:5]
+        is_computed, xid, namespace_id, value, profile_id = row[:5]
         identity = None if namespace_id is None else Identity(xid, namespace_id, value, profile_id)
         person, parts = _read_row(row, way.projection, 4)
-        found.append(Found(identity, person, parts if is_told else None))
+        found.append(Found(identity, person, parts if is_computed else None))
     return found
 
 

@@ -36,7 +36,7 @@ WHOLE: Final = Projection((), frozenset({PERSON, DOCUMENT}))
 """Everything of people."""
 
 _KEYS, _IS_CURRENT = part("people.keys"), part("people.is_current")
-_IS_TOLD, _TEXT_IF_TOLD = part("people.is_told"), part("people.text_if_told")
+_IS_COMPUTED, _TEXT_IF_COMPUTED = part("people.is_computed"), part("people.text_if_computed")
 _JOINED: Final = {
     "graph": (re.compile(r"\bg\."), part("people.graph")),
     "profile": (re.compile(r"\b(p|kept)\."), part("people.profile")),
@@ -106,9 +106,9 @@ def statement_of(
     if computed is not None:
         is_known = fill(IS_KNOWN, version=values.bind(computed.version))
         if query is READ_TEXTS:
-            is_current, texts = f"{is_current} and {is_known}", [fill(_TEXT_IF_TOLD, text=text) for text in texts]
+            is_current, texts = f"{is_current} and {is_known}", [fill(_TEXT_IF_COMPUTED, text=text) for text in texts]
         else:
-            is_current = fill(_IS_TOLD, is_current=is_current, is_known=is_known)
+            is_current = fill(_IS_COMPUTED, is_current=is_current, is_known=is_known)
     own = "person.profile_id" if query is LIST else _IDENTITY_COLUMNS
     gaps = {
         "columns": ", ".join([is_current, own, *raw, *texts]),

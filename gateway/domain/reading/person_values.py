@@ -93,7 +93,7 @@ def sources_of(computable: Computable) -> dict[str, Source]:
 
 
 def values_part(computable: Computable, parameters: int, looked_at: str) -> Compiled:
-    """Return SQL to join that gives the values of a person, as `sources_of` and `projection.sql.COMPUTED` name them, and as `checked.is_told`
+    """Return SQL to join that gives the values of a person, as `sources_of` and `projection.sql.COMPUTED` name them, and as `checked.is_computed`
     whether they may be given so. What of them is `looked_at` by SQL is worked out. And the values of its parameters, which come behind those of
     the statement."""
     windows, found = computable.windows, list[Compiled]()
@@ -125,7 +125,7 @@ def values_part(computable: Computable, parameters: int, looked_at: str) -> Comp
         folded=folding,
         levels=" ".join(levels),
         named=fill(NAMED, values=named) if COMPUTED in looked_at else "",
-        is_told=" and ".join([*(["not folded.is_unknown"] if folding else ()), *_checks(values)]) or "true",
+        is_computed=" and ".join([*(["not folded.is_unknown"] if folding else ()), *_checks(values)]) or "true",
     )
     return Compiled(sql, tuple(value for made in found for value in made.values))
 

@@ -19,7 +19,7 @@ from gateway.domain.config.policies import IdentityGraphType, MergePolicy, Polic
 from gateway.domain.reading import people
 from gateway.domain.reading.events import read_lists
 from gateway.domain.reading.identities import Identity
-from gateway.domain.reading.people import UNTOLD, Person
+from gateway.domain.reading.people import NOT_COMPUTED, Person
 from gateway.domain.reading.people_statements import NO_POLICY, WHOLE, PolicyVersion, Way
 from gateway.domain.reading.person_values import computable
 from gateway.domain.rules.keyset import Page, Window
@@ -233,7 +233,9 @@ async def project_texts(
     if way := way_kept(db, config, policy, projection):
         texts = await people.project_texts(db, scope, xids, way)
         if texts is not None:
-            return await _completed(db, scope, config, policy, xids, read=texts, lacks=lambda text: text == UNTOLD)
+            return await _completed(
+                db, scope, config, policy, xids, read=texts, lacks=lambda text: text == NOT_COMPUTED
+            )
     results = await project_profiles(db, scope, config, policy, xids, projection=projection)
     return [each if each.parts is None else each.parts[0] for each in results]
 
@@ -251,7 +253,7 @@ async def project_texts_alike(
     """
     way = way_kept(db, config, policy, asked[0][1])
     texts = way and await people.project_texts_alike(db, scope, asked, way)
-    return None if texts is None or UNTOLD in texts else texts
+    return None if texts is None or NOT_COMPUTED in texts else texts
 
 
 async def search_profiles(
