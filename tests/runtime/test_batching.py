@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.errors import Timeout
-from gateway.runtime.batching import MAX_CONCURRENT_READS, Coalescer
+from gateway.runtime.batching import GATHERING_TURNS, MAX_CONCURRENT_READS, Coalescer
 
 
 class Store:
@@ -20,7 +20,7 @@ class Store:
         return [key if key >= 0 else ValueError(key) for key in keys]
 
 
-async def turns(count=3):
+async def turns(count=GATHERING_TURNS + 2):
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -41,6 +41,28 @@ async def test_keys_asked_for_at_one_moment_are_read_together_and_later_ones_by_
     assert await asyncio.gather(*first) == [1, 2, 1]
     assert await asyncio.gather(*later) == list(range(3, 6 + at_once))
     assert len(store.reads) == at_once + 1
+
+
+async def test_keys_that_are_asked_for_in_the_next_turns_share_the_read():
+    store = Store()
+    shared = Coalescer(store.read)
+    for number in range(1, GATHERING_TURNS + 2):
+        shared.load(number)
+        await turns(1)
+    assert store.reads == [list(range(1, GATHERING_TURNS + 1))]
+    await turns()
+    assert store.reads[1:] == [[GATHERING_TURNS + 1]]
+
+
+async def test_no_more_reads_run_than_may_where_a_caller_reads_for_itself_while_others_gather():
+    store = Store()
+    shared = Coalescer(store.read, at_once=1)
+    gathering, alone = shared.load(1), asyncio.ensure_future(shared.value(2))
+    await turns()
+    assert store.reads == [[2]]
+    store.gate.set()
+    assert await asyncio.gather(gathering, alone) == [1, 2]
+    assert store.reads == [[2], [1]]
 
 
 async def test_an_answer_that_is_an_error_is_raised_for_its_own_key_alone():
