@@ -28,7 +28,7 @@ from gateway.domain.reading import events, identities, identity_graphs, profiles
 from gateway.domain.reading.events import Event, EventFilter, EventRequest
 from gateway.domain.reading.identities import Identity, Sighting
 from gateway.domain.reading.identity_graphs import IdentityGraph, Members
-from gateway.domain.reading.present import apart, owners_of_people, read_present, unavailable
+from gateway.domain.reading.partial_reads import failing_per_key, owners_of_people, read_available, unavailable
 from gateway.domain.reading.profiles import Origin, Profile, ProfileResult
 from gateway.domain.reading.record_versions import Input, RecordVersion, VersionKey
 from gateway.domain.reading.statements import kinds_of
@@ -103,7 +103,7 @@ class CoalescedLoaders:
         async def read(some: Sequence[UUID]) -> Sequence[ProfileResult | str | None]:
             return await project(*place, policy, some, projection=projection)
 
-        return await read_present(self._db, xids, read=read, owners=owners_of_people(*place), stand_in=unavailable)
+        return await read_available(self._db, xids, read=read, owners=owners_of_people(*place), stand_in=unavailable)
 
     async def read_profiles_alike(
         self, groups: Sequence[tuple[ProfileQuery, Sequence[UUID]]]
@@ -121,7 +121,7 @@ class CoalescedLoaders:
         async def read(some: Sequence[Xids]) -> list[Page[Event]]:
             return await events.list_events(self._db, self.scope, some, *asked)
 
-        return await apart(self._db, read, _members)(people)
+        return await failing_per_key(self._db, read, _members)(people)
 
     async def read_event_lists(self, page: PageNode, people: Sequence[Xids]) -> Sequence[str | Unavailable]:
         """Read a page of each person's events as JSON."""
@@ -130,7 +130,7 @@ class CoalescedLoaders:
             lists = await events.read_lists(self._db, self.scope, some, [page])
             return [orjson.dumps(evaluate(page, None, each)).decode() for each in lists]
 
-        return await apart(self._db, read, _members)(people)
+        return await failing_per_key(self._db, read, _members)(people)
 
 
 class Loaders:
@@ -219,15 +219,15 @@ class Loaders:
 
     @cached_property
     def identity_by_xid(self) -> Loader[UUID, Identity | None]:
-        return Loader(apart(self._db, partial(identities.read_identities, self._db, self._scope), _alone))
+        return Loader(failing_per_key(self._db, partial(identities.read_identities, self._db, self._scope), _alone))
 
     @cached_property
     def primary_by_xid(self) -> Loader[UUID, bool]:
-        return Loader(apart(self._db, partial(identities.read_primaries, self._db, self._scope), _alone))
+        return Loader(failing_per_key(self._db, partial(identities.read_primaries, self._db, self._scope), _alone))
 
     @cached_property
     def sighting_by_xid(self) -> Loader[UUID, Sighting | None]:
-        return Loader(apart(self._db, partial(identities.read_sightings, self._db, self._scope), _alone))
+        return Loader(failing_per_key(self._db, partial(identities.read_sightings, self._db, self._scope), _alone))
 
     @cached_property
     def members_by_xid(self) -> Loader[UUID, Members | None]:
@@ -236,7 +236,7 @@ class Loaders:
     @cached_property
     def graph_by_members(self) -> Loader[Members, IdentityGraph]:
         """By the members of each person."""
-        read = apart(
+        read = failing_per_key(
             self._db, partial(identity_graphs.read_graphs, self._db, self._scope, self._config), attrgetter("xids")
         )
         budget = self.budget
@@ -246,12 +246,14 @@ class Loaders:
 
     @cached_property
     def origin_by_profile(self) -> Loader[Profile, Origin]:
-        return Loader(apart(self._db, partial(profiles.read_origins, self._db, self._scope), attrgetter("person.xids")))
+        return Loader(
+            failing_per_key(self._db, partial(profiles.read_origins, self._db, self._scope), attrgetter("person.xids"))
+        )
 
     @cached_property
     def fragments_by_members(self) -> Loader[tuple[UUID, ...], list[Fragment]]:
         """By the members of each person."""
-        read = apart(self._db, partial(profiles.read_fragments, self._db, self._scope), _members)
+        read = failing_per_key(self._db, partial(profiles.read_fragments, self._db, self._scope), _members)
         budget = self.budget
         return Loader(lambda members: budget.read(members, read, _unless_away(_size_of_fragments), FRAGMENTS_AT_ONCE))
 
@@ -262,14 +264,16 @@ class Loaders:
 
         async def read_pieces(window: Window, people: Sequence[Xids]) -> list[Page[RecordVersion] | Unavailable]:
             piece = max(1, VERSIONS_AT_ONCE // max(1, window.size))
-            reading = apart(db, partial(read, window), _members)
+            reading = failing_per_key(db, partial(read, window), _members)
             return await budget.read(people, reading, _unless_away(_size_of_versions), piece)
 
         return Loader(grouped(read_pieces))
 
     @cached_property
     def record_version_count_by_people(self) -> Loader[Xids, int]:
-        return Loader(apart(self._db, partial(record_versions.count_record_versions, self._db, self._scope), _members))
+        return Loader(
+            failing_per_key(self._db, partial(record_versions.count_record_versions, self._db, self._scope), _members)
+        )
 
     @cached_property
     def input_by_version(self) -> Loader[VersionKey, Input | None]:
@@ -374,4 +378,4 @@ async def _count_events(
     async def read(some: Sequence[Xids]) -> list[int]:
         return await events.count_events(db, scope, some, passing)
 
-    return await apart(db, read, _members)(people)
+    return await failing_per_key(db, read, _members)(people)

@@ -1,4 +1,4 @@
-"""Reading of people while a node of a cluster is away: everybody without rows on that node is read."""
+"""Partial reads, while a node of a cluster is away: everybody without rows on that node is read."""
 
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +22,7 @@ Owners: TypeAlias = Callable[[Sequence[K]], Awaitable[Mapping[K, Collection[UUID
 """Tells of each key by which identities or people the rows are kept that are read for it."""
 
 
-async def read_present(
+async def read_available(
     db: Database,
     keys: Sequence[K],
     *,
@@ -40,13 +40,13 @@ async def read_present(
     except Unavailable:
         if not db.is_distributed or len(keys) == 1 or not (away := await nodes_away(db)):
             raise
-        present = list(dict.fromkeys(keys))
+        available = list(dict.fromkeys(keys))
         for owners_of in owners:
-            owned = await owners_of(present)
+            owned = await owners_of(available)
             lost = await keys_on(db, away, set(chain.from_iterable(owned.values())))
-            present = [key for key in present if lost.isdisjoint(owned[key])]
+            available = [key for key in available if lost.isdisjoint(owned[key])]
             with suppress(Unavailable):
-                found = dict(zip(present, await read(present) if present else (), strict=True))
+                found = dict(zip(available, await read(available) if available else (), strict=True))
                 return [found[key] if key in found else stand_in(key) for key in keys]
         raise
 
@@ -73,7 +73,7 @@ def owners_of_people(db: Database, scope: Scope, config: Configuration) -> Itera
     return themselves, people, members
 
 
-def apart(
+def failing_per_key(
     db: Database, read: Callable[[Sequence[K]], Awaitable[Sequence[V]]], xids_of: Callable[[K], Collection[UUID]]
 ) -> Callable[[Sequence[K]], Awaitable[Sequence[V | Unavailable]]]:
     """Return a function that reads as `read` does, and gives an error for each key that has one of its xids on a node that is away."""
@@ -81,7 +81,7 @@ def apart(
     async def owners(keys: Sequence[K]) -> dict[K, Collection[UUID]]:
         return {key: xids_of(key) for key in keys}
 
-    async def read_apart(keys: Sequence[K]) -> Sequence[V | Unavailable]:
-        return await read_present(db, keys, read=read, owners=(owners,), stand_in=lambda _: Unavailable(AWAY))
+    async def read_each(keys: Sequence[K]) -> Sequence[V | Unavailable]:
+        return await read_available(db, keys, read=read, owners=(owners,), stand_in=lambda _: Unavailable(AWAY))
 
-    return read_apart
+    return read_each
