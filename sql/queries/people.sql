@@ -92,14 +92,22 @@ select {is_current} as is_current, string_agg(coalesce({text}, ''), E'\x01' orde
   {graph}
   {profile};
 
+-- part: is_any
+-- Whether a person is among those asked for.
+= any($3::uuid[])
+
+-- part: is_one
+-- Whether a person is the one asked for: a cluster plans this sooner.
+= $3::uuid
+
 -- name: read_people_by_id(sandbox_id, policy_id, profile_ids) -> rows
 -- Read the people with these ids, for those that exist, with what any version of the policy keeps: to look for the version in the same statement
 -- costs more than all the rest, as a cluster sends what it finds on the coordinator to every node. Walks graph_pkey and profile_pkey.
 select {columns}
   from gateway.graph g
   left join gateway.profile p
-    on p.sandbox_id = $1 and p.policy_id = $2 and p.profile_id = any($3::uuid[]) and p.profile_id = g.profile_id
- where g.sandbox_id = $1 and g.profile_id = any($3::uuid[]);
+    on p.sandbox_id = $1 and p.policy_id = $2 and p.profile_id {is_asked} and p.profile_id = g.profile_id
+ where g.sandbox_id = $1 and g.profile_id {is_asked};
 
 -- name: is_version(sandbox_id, policy_id, version) -> value
 -- Tell whether the policy has this version. Walks merge_policy_pkey.

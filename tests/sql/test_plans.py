@@ -167,7 +167,7 @@ SEARCHED = {
 """Of a search on a cluster."""
 OWN = {
     "identities.read_identities": {"is_asked": part("identities.is_any")},
-    "people.read_people_by_id": {"columns": "g.xids, p.document"},
+    "people.read_people_by_id": {"columns": "g.xids, p.document", "is_asked": part("people.is_any")},
     "graph_vanishing.drop_vanished": {"vanished": part("graph_vanishing.vanished")},
     "erasure_redaction.read_versions": {"versions": part("erasure_redaction.by_record")},
     "kept_values.forget_people": {"lock": "for update of v"},

@@ -43,6 +43,7 @@ OWN = {
     "graph_vanishing.drop_vanished": {"vanished": part("graph_vanishing.vanished")},
     "erasure_redaction.read_versions": {"versions": part("erasure_redaction.by_record")},
     "identities.read_identities": {"is_asked": part("identities.is_any")},
+    "people.read_people_by_id": {"is_asked": part("people.is_any")},
     "kept_values.forget_people": {"lock": "for update of v"},
     "export_jobs.keep_next_people": {"profile": part("people.profile"), "events": ""},
     "export_jobs.list_due_files": {"is_over": fill(part("export_jobs.is_over"), at="$2")},

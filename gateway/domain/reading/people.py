@@ -37,7 +37,7 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import Unavailable, Unstorable
 from gateway.projection.tree import Projection
 from gateway.storage.database import Database, Reader
-from gateway.storage.queries import query
+from gateway.storage.queries import part, query
 
 READ_BY_ID = query("people.read_people_by_id")
 IS_VERSION = query("people.is_version")
@@ -332,9 +332,12 @@ async def _read_by_id(
     """Read the people that exist of these, on a cluster, with what the policy keeps of them."""
     if not profile_ids:
         return {}
-    statement = READ_BY_ID.filled(columns=", ".join(["g.profile_id", *RAW[PERSON], *RAW[DOCUMENT]]))
+    asked = list(profile_ids)
+    is_one = len(asked) == 1
+    sql = part("people.is_one" if is_one else "people.is_any")
+    statement = READ_BY_ID.filled(columns=", ".join(["g.profile_id", *RAW[PERSON], *RAW[DOCUMENT]]), is_asked=sql)
     kept_by = policy[0] or FIRST  # the id of none: Citus refuses to join the rows of a null id
-    rows = await db.rows(statement, scope.sandbox_id, kept_by, list(profile_ids))
+    rows = await db.rows(statement, scope.sandbox_id, kept_by, asked[0] if is_one else asked)
     # Asked for after the rows were read: versions only grow, so that the policy had this one then, too.
     is_kept = policy != NO_POLICY and await db.value(IS_VERSION, scope.sandbox_id, *policy)
     return {
