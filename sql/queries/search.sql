@@ -107,13 +107,19 @@ select count(*) as total
   {profile}
  where k.sandbox_id = $1 and k.{key} > $2 and k.{key} < $3 {where};
 
--- name: read_events(sandbox_id, xids, size) -> rows
--- Read events of these identities, so many at most, as the JSON that the part `given_events` takes. Walks event_pkey.
+-- name: count_events(sandbox_id, xids) -> rows
+-- Count the events of each of these identities that has any. Walks event_pkey.
+select xid, count(*) as events
+  from gateway.event
+ where sandbox_id = $1 and xid = any($2::uuid[])
+ group by xid;
+
+-- name: read_events(sandbox_id, xids) -> rows
+-- Read the events of these identities as the JSON that the part `given_events` takes. Walks event_pkey.
 select xid, json_build_object('xid', xid, 'dataset_id', dataset_id, 'event_id', event_id, 'timestamp', timestamp, 'event_type', event_type,
                               'document', document)::text as event
   from gateway.event
- where sandbox_id = $1 and xid = any($2::uuid[])
- limit $3;
+ where sandbox_id = $1 and xid = any($2::uuid[]);
 
 -- part: person_to_give
 -- What conditions are over, of a person who is read for them.

@@ -8,7 +8,7 @@ from world import day, event, record
 from gateway.api.ids import global_id
 from gateway.domain.config import policies
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings, PolicyStatus
-from gateway.domain.reading import search
+from gateway.domain.reading import search, search_of_cluster
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 
 SEARCH = """query ($where: String, $policy: ID, $first: Int, $after: String, $last: Int, $before: String) {
@@ -95,6 +95,15 @@ async def test_a_page_that_ends_before_it_is_full_says_where_it_goes_on(people, 
     error = await people.error('{ searchProfiles(where: "true", first: 0) { totalCount } }')
     assert error["extensions"]["code"] == "TIMEOUT"
     assert "Leave `totalCount` out" in error["message"]
+
+
+async def test_a_search_on_a_cluster_is_given_so_many_events_at_once_and_no_more_of_one_person(people, monkeypatch):
+    people.world.db.is_distributed = True
+    monkeypatch.setattr(search_of_cluster, "MAX_EVENTS", 9)
+    assert (await found(people, "xEvent.count() > 4"))[0] == ["e4", "e5", "e6", "e7", "e8", "e9"]
+    monkeypatch.setattr(search_of_cluster, "MAX_EVENTS_OF_ONE", 9)
+    error = await people.error(SEARCH, where="xEvent.count() > 4")
+    assert (error["extensions"]["code"], "took too long" in error["message"]) == ("TIMEOUT", True)
 
 
 async def test_a_policy_without_a_graph_finds_each_identity_alone(people):

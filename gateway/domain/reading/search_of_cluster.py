@@ -5,9 +5,11 @@ able to plan, people, what is kept of them, and their events are read, some peop
 table: so a search on events costs what reading them costs.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Final
 from uuid import UUID
 
@@ -32,14 +34,15 @@ from gateway.storage.queries import Query, fill, part, query
 FIND_EDGE = query("search.find_edge")
 LIST = query("search.list_between")
 COUNT = query("search.count_between")
+COUNT_EVENTS = query("search.count_events")
 READ_EVENTS = query("search.read_events")
 FIND_GIVEN = query("search.find_given")
 
 MAX_GIVEN: Final = 500
 """People whose events are read for one look."""
-MAX_EVENTS: Final = 20_000
-"""Events that are given to one statement: of more, fewer people are looked at."""
-MAX_EVENTS_OF_ONE: Final = 200_000
+MAX_EVENTS: Final = 10_000
+"""Events that are given to one statement: where people have more, fewer of them are looked at."""
+MAX_EVENTS_OF_ONE: Final = 50_000
 """Events that are given of one person who is looked at alone."""
 
 _GIVEN: Final = Inputs(
@@ -96,16 +99,10 @@ class _Looking:
         look, count = self.look, min(self.look.people, MAX_GIVEN)
         made = self._made(LIST, [], columns=_TO_GIVE, direction=self.direction, reads_profiles=True)
         people = await made.rows(self.reader, self.scope.sandbox_id, look.after, look.before, count + 1)
-        behind, people = people[count:], people[:count]
-        events = await self._events_of(people)
-        if events is None and len(people) == 1:
-            raise Timeout("Somebody has more events than a search takes of one person.")
-        if events is None:
-            return await _Looking(
-                self.reader, self.scope, self.config, look._replace(people=len(people) // 2)
-            ).at_given_people()
-        last = people[-1]["id"] if behind else None
-        found = await self._among_given(people, events)
+        given = await self._with_few_events(people[:count])
+        events = await self._events_of(given)
+        last = given[-1]["id"] if len(given) < len(people) else None
+        found = await self._among_given(given, events)
         return Looked(True, last, found if look.size is None else found[: look.size], len(found))
 
     async def _reach(self) -> tuple[UUID | None, UUID, UUID]:
@@ -121,17 +118,27 @@ class _Looking:
         last, bound = (row["id"] for row in edge)
         return (last, bound, look.before) if look.backward else (last, look.after, bound)
 
-    async def _events_of(self, people: Sequence[Any]) -> dict[UUID, list[str]] | None:
-        """Read the events of people by identity, as JSON, if the condition reads any; None where there are too many."""
-        where = self.look.where
-        reads_events = where.expression.reads_events or where.attributes
-        xids = [xid for person in people for xid in person["event_xids"]] if reads_events else []
-        most = MAX_EVENTS if len(people) > 1 else MAX_EVENTS_OF_ONE
-        rows = await self.reader.rows(READ_EVENTS, self.scope.sandbox_id, xids, most + 1) if xids else []
-        if len(rows) > most:
-            return None
+    @property
+    def _reads_events(self) -> bool:
+        return self.look.where.expression.reads_events or bool(self.look.where.attributes)
+
+    async def _with_few_events(self, people: Sequence[Any]) -> Sequence[Any]:
+        """Return the first of these people, as many as have no more events together than are given, if the condition reads any. Raises Timeout."""
+        xids = _event_xids(people) if self._reads_events else []
+        if not xids:
+            return people
+        rows = await self.reader.rows(COUNT_EVENTS, self.scope.sandbox_id, xids)
+        events = {row["xid"]: row["events"] for row in rows}
+        sums = list(accumulate(sum(events.get(xid, 0) for xid in person["event_xids"]) for person in people))
+        if sums[0] > MAX_EVENTS_OF_ONE:
+            raise Timeout("Somebody has more events than a search takes of one person.")
+        return people[: max(1, bisect_right(sums, MAX_EVENTS))]
+
+    async def _events_of(self, people: Sequence[Any]) -> dict[UUID, list[str]]:
+        """Read the events of people by identity, as JSON, if the condition reads any."""
+        xids = _event_xids(people) if self._reads_events else []
         events: dict[UUID, list[str]] = {xid: [] for xid in xids}
-        for xid, event in rows:
+        for xid, event in await self.reader.rows(READ_EVENTS, self.scope.sandbox_id, xids) if xids else ():
             events[xid].append(event)
         return events
 
@@ -174,6 +181,10 @@ class _Looking:
             values,
             len(query.parameters),
         )
+
+
+def _event_xids(people: Sequence[Any]) -> list[UUID]:
+    return [xid for person in people for xid in person["event_xids"]]
 
 
 def _over_given(where: Condition) -> Predicate:
