@@ -29,6 +29,7 @@ FIXTURES = {
 ON_A_SHARD = re.compile(r"gateway\.\w+_\d{6}\b")
 PREPARED = "select sum(result::int) from run_command_on_workers('select count(*) from pg_prepared_xacts where database = current_database()')"
 CLOSE = "select count(pg_terminate_backend(pid, 1000)) from pg_stat_activity where datname = $1"
+IS_ENCRYPTED = "select current_setting('ssl')::boolean and current_setting('citus.node_conninfo') !~ 'sslmode=disable'"
 LEFT = "select datname from pg_database where datname like '%\\_' || $1"
 SHARDS = 8
 """Into so many each table is cut: golden files tell how many of them are asked."""
@@ -171,6 +172,10 @@ class WorkerLine:
         self.held = asyncio.Event()
 
     async def __aenter__(self) -> Self:
+        if await self._coordinator.fetchval(IS_ENCRYPTED):
+            pytest.fail(
+                "The nodes speak TLS, in which no command can be seen: set citus.node_conninfo to sslmode=disable."
+            )
         find = "select nodeid, nodename, nodeport from pg_dist_node where groupid > 0 order by groupid limit 1"
         self._node, *self._worker = await self._coordinator.fetchrow(find)
         self._server = await asyncio.start_server(self._joined, "localhost", 0)
