@@ -22,7 +22,14 @@ from gateway.domain.config import projection_destinations as destinations
 from gateway.domain.facts import appending, batch_lists, batches, documents
 from gateway.domain.ingest import ingestion, validation
 from gateway.domain.operations import diffs, erasure, simulation
-from gateway.domain.reading import attribute_previews, attribute_results, edge_projections, events, identity_graphs
+from gateway.domain.reading import (
+    attribute_previews,
+    attribute_results,
+    edge_projections,
+    events,
+    identity_graphs,
+    search_of_cluster,
+)
 from gateway.domain.rules import durations, graphs, keyset, limits, names, normalization, selectors
 from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.views import profiles
@@ -96,6 +103,7 @@ SERVICE_LIMITS: Final = tuple(
         ("pageSize", keyset.MAX_PAGE_SIZE, "items", "Items of one page."),
         ("lookUp", MAX_NODES, "keys", "Identities, keys, namespaces or ids of one look-up."),
         ("propertyConditions", events.MAX_PROPERTY_CONDITIONS, "conditions", "Conditions on properties of a filter of events."),
+        ("searchedEvents", search_of_cluster.MAX_EVENTS_OF_ONE, "events", "Events of one person that a search on a cluster reads, where its condition is about events."),
         ("idLength", MAX_ID_CHARACTERS, "characters", "An id as a caller gives it."),
         ("simulatedEvents", simulation.MAX_EVENTS, "events", "Events of one simulation."),
         ("simulatedIdentities", simulation.MAX_NAMED, "identities", "Identities of all events of one simulation."),
