@@ -67,16 +67,6 @@ update gateway.kept_attribute
 -- Read those of these people that exist, `{kept}` being a part. Walks graph_pkey or identity_pkey.
 {kept} = any($2::uuid[]);
 
--- name: lock_people(sandbox_id, identity_graph, profile_ids) -> rows
--- Lock the graphs of these people, or of these identities, in the order of writers. Walks graph_pkey, and identity_pkey for identities.
-select profile_id, xids
-  from gateway.graph
- where sandbox_id = $1
-   and profile_id = any(case $2 when 'PDG' then $3::uuid[]
-                        else array(select i.profile_id from gateway.identity i where i.sandbox_id = $1 and i.xid = any($3::uuid[])) end)
- order by profile_id
-   for no key update;
-
 -- name: read_edges(sandbox_id, xids, starts, stops, times, since, near) -> rows
 -- Read of each person, who is a slice of the xids, the first event from `since` on, the first from `near` on, and the first behind their time.
 -- Walks event_timeline_idx thrice for each identity.
@@ -93,6 +83,18 @@ select edge.first, edge.near, edge.next
                            where sandbox_id = $1 and xid = member.xid and timestamp between slice.near and slice.at) as near,
                          (select min(timestamp) from gateway.event where sandbox_id = $1 and xid = member.xid and timestamp > slice.at) as next) e) edge
  order by slice.place;
+
+-- name: read_edges_of_cluster(sandbox_id, xids, places, times, since, near) -> rows
+-- The same of identities at the places of people, for a cluster, which drives no LATERAL from values: each node goes through the events of its
+-- identities, and the coordinator takes the first ones of each place. Walks event_timeline_idx.
+select given.place, min(e.timestamp) filter (where e.timestamp between given.since and given.at) as first,
+       min(e.timestamp) filter (where e.timestamp between given.near and given.at) as near,
+       min(e.timestamp) filter (where e.timestamp > given.at) as next
+  from gateway.event e
+  join unnest($2::uuid[], $3::integer[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[]) given (xid, place, at, since, near)
+    on given.xid = e.xid
+ where e.sandbox_id = $1 and e.xid = any($2::uuid[])
+ group by given.place;
 
 -- name: find_due(sandbox_id, identity_graph, attribute_id, at, size) -> rows
 -- Find people whose window has slid by a time, those first who have waited for longest. Walks kept_value_due_idx.
@@ -133,7 +135,7 @@ delete from gateway.kept_value
                                 from gateway.kept_value
                                where sandbox_id = $1 and identity_graph = $2 and attribute_id = $3 and profile_id = any($4::uuid[])
                                order by profile_id
-                                 for update));
+                                 {lock}));
 
 -- name: forget_people(sandbox_id, xids) -> value
 -- Remove all values of these identities and of the people that they belong to now, in the order in which others write them. Returns how many went.

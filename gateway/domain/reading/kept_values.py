@@ -34,9 +34,10 @@ from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.effects import ChangeKind, Effects, PersonChange
 from gateway.domain.views.journal import write_changes
+from gateway.domain.views.pipeline import prepare_nodes
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import enqueue, hasten
-from gateway.domain.work.locks import lock_shared
+from gateway.domain.work.locks import lock_shared, lock_stripes, locking
 from gateway.errors import CursorExpired, Unavailable
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database, Reader, Session
@@ -49,7 +50,7 @@ NOTE = query("kept_values.note_kept")
 NOTE_USE = query("kept_values.note_use")
 PEOPLE_AFTER = query("kept_values.list_people_after")
 PEOPLE = query("kept_values.read_people")
-LOCK_PEOPLE = query("kept_values.lock_people")
+READ_POINTERS, LOCK_GRAPHS = query("graph_union.read_pointers"), query("graph_union.lock_graphs")
 DUE = query("kept_values.find_due")
 READ = query("kept_values.read_values")
 WRITE = query("kept_values.write_values")
@@ -335,11 +336,12 @@ class _Piece:
         texts = [told.get(self.attribute.name) for told in found]
         values = dict(zip((row["profile_id"] for row in people), texts, strict=True))
         if gone := set(asked) - values.keys():
-            await self.tx.execute(REMOVE, *self._key, list(gone))
+            await self.tx.execute(locking(REMOVE, self.tx), *self._key, list(gone))
         if values:
             times = [self.at] * len(members)
             next_changes = await read_next_changes(self.tx, self.scope, self.attribute, members, times)
             await self.tx.execute(WRITE, *self._key, list(values), texts, next_changes)
+        await prepare_nodes(self.tx, self.scope, gone | values.keys())
         return values
 
     async def renew(self, people: Sequence[Any], since: Mapping[UUID, datetime]) -> None:
@@ -371,7 +373,15 @@ class _Piece:
         return {row["profile_id"] for row, at in zip(people, found, strict=True) if at is not None and at <= self.at}
 
     async def lock(self, people: Collection[UUID]) -> Sequence[Any]:
-        return await self.tx.rows(LOCK_PEOPLE, self.scope.sandbox_id, self.graph, list(people)) if people else ()
+        """Lock the people that these are, or whose these identities are, in the order of writers, and return them."""
+        sandbox_id = self.scope.sandbox_id
+        if people and self.graph != IdentityGraphType.PDG:
+            pointers = await self.tx.rows(READ_POINTERS, sandbox_id, list(people))
+            people = {row["profile_id"] for row in pointers if row["profile_id"]}
+        if not people:
+            return ()
+        await lock_stripes(self.tx, sandbox_id, people)
+        return await self.tx.rows(locking(LOCK_GRAPHS, self.tx, "for no key update"), sandbox_id, list(people))
 
     async def tell(self, locked: Sequence[Any], others: set[UUID]) -> None:
         """Write into the journal that these people, who are among the locked ones, may have another value."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from gateway.domain.config.computed_attributes import ComputedAttribute
@@ -13,6 +13,7 @@ from gateway.storage.database import Reader
 from gateway.storage.queries import query
 
 EDGES = query("kept_values.read_edges")
+EDGES_OF_CLUSTER = query("kept_values.read_edges_of_cluster")
 
 _DAY: Final = timedelta(days=1)
 
@@ -39,7 +40,7 @@ async def read_next_changes(
     leap = [lookback.next_leap(at) if leaps and lookback is not None else None for at in times]
     # a leap may set a window back, by a day at most
     near = [begin if each is None else begin - _DAY for begin, each in zip(since, leap, strict=True)]
-    rows = await tx.rows(EDGES, scope.sandbox_id, *slices(people), times, since, near)
+    rows = await _read_edges(tx, scope, people, times, since, near)
     found = list[datetime | None]()
     for (first, nearest, following), at, leaping in zip(rows, times, leap, strict=True):
         ends = [following] if following and not only_slides else []
@@ -49,3 +50,20 @@ async def read_next_changes(
             ends.append(leaping)
         found.append(min(ends, default=None))
     return found
+
+
+async def _read_edges(
+    tx: Reader, scope: Scope, people: Sequence[tuple[UUID, ...]], *bounds: Sequence[datetime]
+) -> Sequence[Sequence[datetime | None]]:
+    """Read the first events within the bounds of each person, and behind them."""
+    if not tx.is_distributed:
+        rows: Sequence[Any] = await tx.rows(EDGES, scope.sandbox_id, *slices(people), *bounds)
+        return rows
+    members = [
+        (xid, place, *each) for place, (xids, *each) in enumerate(zip(people, *bounds, strict=True)) for xid in xids
+    ]
+    if not members:
+        return [(None, None, None)] * len(people)
+    read = await tx.rows(EDGES_OF_CLUSTER, scope.sandbox_id, *map(list, zip(*members, strict=True)))
+    found = {place: edges for place, *edges in read}
+    return [found.get(place, (None, None, None)) for place in range(len(people))]

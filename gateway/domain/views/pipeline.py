@@ -1,9 +1,10 @@
 """The pipeline of views: every transaction that changes facts goes through them once, in one order, and ends in its effects."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 from uuid import UUID
 
+from gateway.domain.rules.scope import Scope
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.computed_partials import COMPUTED_PARTIALS
 from gateway.domain.views.effects import Effects
@@ -13,6 +14,7 @@ from gateway.domain.views.graphs import GRAPHS
 from gateway.domain.views.journal import JOURNAL
 from gateway.domain.views.kept_values import KEPT_VALUES
 from gateway.domain.views.profiles import PROFILES
+from gateway.storage.database import Session
 from gateway.storage.queries import query
 
 PREPARE_NODES = query("pipeline.prepare_nodes")
@@ -50,13 +52,18 @@ async def refresh(change: FactChange) -> Effects:
     """
     for view in VIEWS:
         await view.refresh(change)
-    if change.tx.is_distributed and (keys := _keys(change)):  # without a key, all nodes would be asked
-        await change.tx.execute(PREPARE_NODES, change.scope.sandbox_id, keys)
+    await prepare_nodes(change.tx, change.scope, _keys(change))
     return change.effects
 
 
-def _keys(change: FactChange) -> list[UUID]:
+async def prepare_nodes(tx: Session, scope: Scope, keys: Collection[UUID]) -> None:
+    """Have a cluster commit what was written of these identities and people on all of its nodes or on none. To be called last."""
+    if tx.is_distributed and keys:  # without a key, all nodes would be asked
+        await tx.execute(PREPARE_NODES, scope.sandbox_id, sorted(keys))
+
+
+def _keys(change: FactChange) -> set[UUID]:
     """Return every identity and person whose rows the change may have written; each says on which node of a cluster they lie."""
     people = [(person.profile_id, *person.xids, *person.former) for person in change.people]
     written = set().union(*people, change.newcomers, change.known, change.event_xids, change.seeds)
-    return sorted(written.union(xid for xid, _ in change.before))
+    return written.union(xid for xid, _ in change.before)

@@ -44,7 +44,9 @@ def lock_rows(db: Database, sandbox_id: int) -> AbstractAsyncContextManager[Sess
     return lock_exclusive(db, sandbox_id) if db.is_distributed else lock_shared(db, sandbox_id)
 
 
-def locking(statement: Query, tx: Session, lock: Literal["for update", "for update of v"] = "for update") -> Query:
+def locking(
+    statement: Query, tx: Session, lock: Literal["for update", "for no key update", "for update of v"] = "for update"
+) -> Query:
     """Return the statement that locks what it reads, as far as rows can be locked: on a cluster something else is locked by then."""
     return statement.filled(lock="" if tx.is_distributed else lock)
 
