@@ -107,6 +107,7 @@ SERVICE_LIMITS: Final = tuple(
         ("idLength", MAX_ID_CHARACTERS, "characters", "An id as a caller gives it."),
         ("simulatedEvents", simulation.MAX_EVENTS, "events", "Events of one simulation."),
         ("simulatedIdentities", simulation.MAX_NAMED, "identities", "Identities of all events of one simulation."),
+        ("clusterSearchEvents", search_of_cluster.MAX_EVENTS_OF_ONE, "events", "Events of one person that a search on a cluster looks at."),
         ("previewSample", attribute_previews.MAX_SAMPLE, "people", "The `sample` of a preview of a computed attribute."),
         ("diffSample", diffs.MAX_SAMPLE, "people", "The `sample` of a comparison of merge policies."),
         ("diffPaths", diffs.MAX_COUNTED_PATHS, "paths", "Paths that a comparison counts."),
