@@ -17,7 +17,7 @@ from gateway.storage.faults import OPENING, of_a_copy, opening_failed, run_trans
 from gateway.storage.listener import Listener, Waiter
 from gateway.storage.notifications import Channel, Notifications
 from gateway.storage.pool import Pool, quarter_of
-from gateway.storage.queries import Query, query
+from gateway.storage.queries import Query, query, template
 from gateway.storage.shares import Shares
 from gateway.storage.transactions import is_cut_off, transaction_on
 from gateway.telemetry import StatementRan, observe
@@ -29,7 +29,7 @@ IS_DISTRIBUTED = query("maintenance.is_distributed")
 LIMIT_TIME = query("maintenance.limit_time")
 NOTIFY = query("maintenance.notify")
 SHARE_SNAPSHOT = query("maintenance.share_snapshot")
-SEE_SNAPSHOT = query("maintenance.see_snapshot")
+SEE_SNAPSHOT = template("maintenance.see_snapshot")
 
 ROWS_PER_STATEMENT = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Lengths of VALUES lists: few, so that each stays prepared."""

@@ -9,8 +9,8 @@ A block is a header, a sentence or two about what comes back and which index it 
 
 The parameters are `$1`, `$2` … in the order of the header. A statement that takes many rows writes `{rows}` where its VALUES list
 goes and declares the row after a bar: `relink(sandbox_id | xid uuid, profile_id uuid) -> none`. Other words in braces stand for SQL that
-depends on the request, and are filled in before the statement runs. A list that is read page by page, in any order and direction, writes
-`{between}` after its conditions and `order by {order}` before its limit.
+depends on the request: such a statement is a template, and nothing runs it before it is filled in. A list that is read page by page, in any
+order and direction, writes `{between}` after its conditions and `order by {order}` before its limit.
 
 What several statements share, or only some of their forms have, is a part, which code fills in:
 
@@ -21,7 +21,7 @@ What several statements share, or only some of their forms have, is a part, whic
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -61,11 +61,11 @@ _BLOCK = re.compile(
 )
 _PART_BLOCK = re.compile(r"^-- part: (?P<name>\w+)\n(?:-- .*\n)+(?P<sql>(?:(?!-- (?:name|part): ).*\n)+)", re.MULTILINE)
 
-_PART = re.compile(r"\{(\w+)\}")
+_GAP = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class Statement:
     """One named statement. `columns` are those of the rows that it takes, empty if it takes none."""
 
     name: str
@@ -74,6 +74,20 @@ class Query:
     columns: tuple[str, ...]
     shape: Shape
     doc: str
+
+    def filled(self, **parts: str) -> "Query":
+        """Return the statement with SQL in place of each word in braces. Equal parts give equal SQL, which is prepared once."""
+        key = (self.name, *parts.items())
+        filled = _filled.get(key)
+        if filled is None:
+            sql = fill(self.sql, **parts)
+            filled = Query(self.name, sql, self.parameters, self.columns, self.shape, self.doc)
+            _filled.put(key, filled, len(sql))
+        return filled
+
+
+class Query(Statement):
+    """A statement that can run."""
 
     @cache  # noqa: B019 (queries live as long as the process)
     def with_rows(self, count: int) -> str:
@@ -87,14 +101,9 @@ class Query:
         )  # fmt: skip
         return self.sql.replace("{rows}", ", ".join(f"({values})" for values in (head, *rest)))
 
-    def filled(self, **parts: str) -> "Query":
-        """Return the statement with SQL in place of each word in braces. Equal parts give equal SQL, which is prepared once."""
-        key = (self.name, *parts.items())
-        filled = _filled.get(key)
-        if filled is None:
-            filled = replace(self, sql=fill(self.sql, **parts))
-            _filled.put(key, filled, len(filled.sql))
-        return filled
+
+class Template(Statement):
+    """A statement with words in braces, which cannot run before SQL stands in their place."""
 
     def page(
         self,
@@ -104,7 +113,7 @@ class Query:
         *,
         descending: bool,
         **parts: str,
-    ) -> tuple["Query", Sequence[Any]]:
+    ) -> tuple[Query, Sequence[Any]]:
         """Return the statement that reads a list from one of its keys to another, and the values to give it after its own parameters.
 
         The list is ordered by the columns; `after` and `before` are values of them, None for an end of the list. `{between}` becomes the
@@ -126,9 +135,19 @@ _filled: WeightedCache[tuple[Any, ...], Query] = WeightedCache(MAX_CACHED_SQL_CH
 
 
 def query(name: str, folder: SqlFolder = GATEWAY) -> Query:
-    """Return the statement called `noun.verb`. Raises KeyError for a name that no file has."""
-    noun, verb = name.split(".")
-    return _file(folder, noun)[verb]
+    """Return the statement called `noun.verb`. Raises KeyError for a name that no file has, TypeError for a statement that is to be filled in."""
+    found = _statement(name, folder)
+    if not isinstance(found, Query):
+        raise TypeError(f"The statement {name} has words in braces: it is a template.")
+    return found
+
+
+def template(name: str, folder: SqlFolder = GATEWAY) -> Template:
+    """Return the statement called `noun.verb` that is to be filled in. Raises KeyError for a name that no file has, TypeError for one without gaps."""
+    found = _statement(name, folder)
+    if not isinstance(found, Template):
+        raise TypeError(f"The statement {name} has no words in braces: it is a query.")
+    return found
 
 
 def part(name: str, folder: SqlFolder = GATEWAY) -> str:
@@ -139,10 +158,10 @@ def part(name: str, folder: SqlFolder = GATEWAY) -> str:
 
 def fill(sql: str, **parts: str) -> str:
     """Return SQL with other SQL in place of each word in braces."""
-    return _PART.sub(lambda gap: parts[gap[1]], sql)
+    return _GAP.sub(lambda gap: parts[gap[1]], sql)
 
 
-def all_queries(folder: SqlFolder = GATEWAY) -> list[Query]:
+def all_queries(folder: SqlFolder = GATEWAY) -> list[Statement]:
     """Return every statement of every file, for the test that prepares them."""
     return [q for path in sorted((folder.path / "queries").glob("*.sql")) for q in _file(folder, path.stem).values()]
 
@@ -152,8 +171,13 @@ def _parts(folder: SqlFolder, noun: str) -> dict[str, str]:
     return {block["name"]: block["sql"].strip() for block in _PART_BLOCK.finditer(_text(folder, noun))}
 
 
+def _statement(name: str, folder: SqlFolder) -> Statement:
+    noun, verb = name.split(".")
+    return _file(folder, noun)[verb]
+
+
 @cache
-def _file(folder: SqlFolder, noun: str) -> dict[str, Query]:
+def _file(folder: SqlFolder, noun: str) -> dict[str, Statement]:
     text = _text(folder, noun)
     prefix = noun if folder is GATEWAY else f"{folder.schema}.{noun}"
     blocks = {block["name"]: _parse(prefix, block) for block in _BLOCK.finditer(text)}
@@ -168,10 +192,11 @@ def _text(folder: SqlFolder, noun: str) -> str:
     return (folder.path / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
 
 
-def _parse(prefix: str, block: re.Match[str]) -> Query:
+def _parse(prefix: str, block: re.Match[str]) -> Statement:
     parameters, _, columns = block["parameters"].partition("|")
     shape: Shape = block["shape"]  # type: ignore[assignment]  # the expression admits no other word
-    return Query(
+    kind = Template if set(_GAP.findall(block["sql"])) - {"rows"} else Query
+    return kind(
         name=f"{prefix}.{block['name']}",
         sql=block["sql"].strip().removesuffix(";"),
         parameters=_words(parameters),

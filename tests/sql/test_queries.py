@@ -11,7 +11,7 @@ import pytest
 from gateway.domain.operations.removal import REMOVAL_PARTS
 from gateway.domain.views import partial_statements
 from gateway.storage.distribution import AMONG
-from gateway.storage.queries import EDGE, GATEWAY, Query, all_queries, fill, part, query
+from gateway.storage.queries import EDGE, GATEWAY, Query, Template, all_queries, fill, part, query, template
 
 MADE = fill(part("computed_partials.of_size"), seconds="0", bucket="t.timestamp", counts="true", since="", numbers="'{}'::numeric[]", items="'{}'::jsonb[]")  # fmt: skip
 PARTS = {
@@ -146,7 +146,7 @@ def test_rows_are_numbered_after_the_parameters_and_typed_by_the_first():
 
 
 def test_a_page_is_read_between_two_keys_in_the_direction_asked_for():
-    statement = Query(
+    statement = Template(
         "x.y", "select a from t where x = $1 {between} order by {order}", ("sandbox_id",), (), "rows", "Doc."
     )
     ahead, values = statement.page(("t.a", "t.b"), after=(1, "x"), before=None, descending=True)
@@ -157,8 +157,16 @@ def test_a_page_is_read_between_two_keys_in_the_direction_asked_for():
     assert values == [1, 9]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "noun"), [(query, "people.read_people", "template"), (template, "tenants.read_sandbox", "query")]
+)
+def test_a_statement_with_words_in_braces_is_no_query_and_one_without_is_no_template(kind, name, noun):
+    with pytest.raises(TypeError, match=f"{name} has .* it is a {noun}"):
+        kind(name)
+
+
 def test_words_in_braces_are_filled_in_once_and_kept():
-    statement = Query("x.y", "select {document} || '{}' from t", ("sandbox_id",), (), "rows", "Doc.")
+    statement = Template("x.y", "select {document} || '{}' from t", ("sandbox_id",), (), "rows", "Doc.")
     filled = statement.filled(document="'{rows}'")
     assert filled.sql == "select '{rows}' || '{}' from t"
     assert statement.filled(document="'{rows}'") is filled

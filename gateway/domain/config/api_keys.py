@@ -21,13 +21,13 @@ from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.errors import Conflict, Forbidden, Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 
 CREATE = query("api_keys.create_api_key")
 COUNT_USABLE = query("api_keys.count_api_keys")
 READ_OWNER = query("api_keys.read_owner")
 READ = query("api_keys.read_api_keys")
-LIST = query("api_keys.list_api_keys")
+LIST = template("api_keys.list_api_keys")
 COUNT = query("api_keys.count_listed")
 LOCK = query("api_keys.lock_api_key")
 REVOKE = query("api_keys.revoke_api_key")

@@ -4,12 +4,12 @@ from dataclasses import astuple, dataclass
 from uuid import UUID
 
 from gateway.storage.database import Reader, Session
-from gateway.storage.queries import EDGE, part, query
+from gateway.storage.queries import EDGE, part, query, template
 
 NOTICED = part("configurations.noticed", EDGE)
-SWITCH = query("configurations.switch", EDGE).filled(noticed=NOTICED)
+SWITCH = template("configurations.switch", EDGE).filled(noticed=NOTICED)
 KEEP_ERASED = query("configurations.keep_erased", EDGE)
-STOP_SERVING = query("configurations.stop_serving", EDGE).filled(noticed=NOTICED)
+STOP_SERVING = template("configurations.stop_serving", EDGE).filled(noticed=NOTICED)
 LIST_SERVED = query("configurations.list_served", EDGE)
 
 

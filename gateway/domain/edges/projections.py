@@ -12,12 +12,12 @@ from uuid import UUID
 
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database, Reader, Session
-from gateway.storage.queries import EDGE, part, query
+from gateway.storage.queries import EDGE, part, query, template
 
 GIVEN = part("projections.given", EDGE)
-FIND_FORMER_PEOPLE = query("projections.find_former_people", EDGE).filled(given=GIVEN)
-SET_STRAYS_ABSENT = query("projections.set_strays_absent", EDGE).filled(given=GIVEN)
-ASSIGN = query("projections.assign", EDGE).filled(given=GIVEN)
+FIND_FORMER_PEOPLE = template("projections.find_former_people", EDGE).filled(given=GIVEN)
+SET_STRAYS_ABSENT = template("projections.set_strays_absent", EDGE).filled(given=GIVEN)
+ASSIGN = template("projections.assign", EDGE).filled(given=GIVEN)
 SET_ABSENT = query("projections.set_absent", EDGE)
 DROP_PEOPLE_WITHOUT_IDENTITIES = query("projections.drop_people_without_identities", EDGE)
 PUT_PROJECTIONS = query("projections.put_projections", EDGE)
@@ -25,7 +25,7 @@ REMOVE = query("projections.remove", EDGE)
 FORGET_WANTED = query("projections.forget_wanted", EDGE)
 WITHDRAW = query("projections.withdraw", EDGE)
 DROP_PROJECTIONS = query("projections.drop_projections", EDGE)
-LOOK_UP = query("projections.look_up", EDGE)
+LOOK_UP = template("projections.look_up", EDGE)
 LOOK_UP_ONE = LOOK_UP.filled(asked=part("projections.one", EDGE))
 LOOK_UP_MANY = LOOK_UP.filled(asked=part("projections.many", EDGE))
 FIND_HELD_PEOPLE = query("projections.find_held_people", EDGE)

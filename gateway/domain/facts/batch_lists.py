@@ -14,10 +14,10 @@ from gateway.domain.rules.scope import Scope
 from gateway.errors import LimitExceeded
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
-from gateway.storage.queries import Query, query
+from gateway.storage.queries import Query, Template, query, template
 
-LIST = query("batch_lists.list_batches")
-LIST_OF_DATASETS = query("batch_lists.list_batches_of_datasets")
+LIST = template("batch_lists.list_batches")
+LIST_OF_DATASETS = template("batch_lists.list_batches_of_datasets")
 COUNT = query("batch_lists.count_batches")
 
 MAX_SORTED: Final = 100_000
@@ -103,7 +103,7 @@ async def list_batches_of_datasets(
     return [page_of_rows(below[dataset_id], asked.window) for dataset_id in dataset_ids]
 
 
-def _page(statement: Query, asked: BatchPage) -> tuple[Query, tuple[Any, ...]]:
+def _page(statement: Template, asked: BatchPage) -> tuple[Query, tuple[Any, ...]]:
     """Return the statement of a page, and the values of its parameters behind the sandbox and the datasets. Raises BadCursor.
 
     In an order by creation the keys of the window bound creation as the filter does. Of two bounds at one end the narrower one is given.

@@ -12,10 +12,10 @@ from gateway.domain.facts.documents import DocumentProblem
 from gateway.domain.rules.keyset import Key, Order, Page, Window, page_of_rows
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 from gateway.xdm.violations import Violation, ViolationCode
 
-LIST = query("ingest_errors.list_errors")
+LIST = template("ingest_errors.list_errors")
 COUNT = query("ingest_errors.count_errors")
 LIST_FAILED_INDEXES = query("ingest_errors.list_failed_indexes")
 PURGE = query("ingest_errors.purge_errors")

@@ -18,11 +18,11 @@ from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.errors import NotFound
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 from gateway.xdm.violations import ViolationCode
 
 READ = query("warnings.read_warnings")
-LIST = query("warnings.list_warnings")
+LIST = template("warnings.list_warnings")
 COUNT = query("warnings.count_warnings")
 ACKNOWLEDGE = query("warnings.acknowledge_warning")
 PURGE = query("warnings.purge_samples")

@@ -23,13 +23,13 @@ from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.scope import Scope
 from gateway.errors import ConstraintViolated
 from gateway.storage.database import Session
-from gateway.storage.queries import Query, part, query
+from gateway.storage.queries import Query, part, query, template
 from gateway.xdm.violations import Violation, ViolationCode
 
 LOCK_EVENTS = query("resends.lock_events")
-FIND_EVENTS = query("resends.find_events").filled(held="")
+FIND_EVENTS = template("resends.find_events").filled(held="")
 FIND_EVENTS_OF_CLUSTER = query("resends.find_events_of_cluster")
-HOLD_EVENTS = query("resends.find_events").filled(held=part("resends.held"))
+HOLD_EVENTS = template("resends.find_events").filled(held=part("resends.held"))
 APPEND_RESENDS = query("resends.append_resends")
 TAKE_SUCCESSORS = query("resends.take_successors")
 FIND_NAMING_EVENTS = query("resends.find_naming_events")

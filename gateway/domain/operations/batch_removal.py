@@ -26,7 +26,7 @@ from gateway.domain.work.leases import LeasedJob
 from gateway.domain.work.receipts import DeletionReceipt
 from gateway.errors import Conflict, NotFound
 from gateway.storage.database import Database, Reader, Session
-from gateway.storage.queries import Query, part, query
+from gateway.storage.queries import Query, part, query, template
 
 LOCK = query("batch_removal.lock_batch")
 CLOSE = query("batch_removal.close_batch")
@@ -116,13 +116,13 @@ def facts_of(batch_ids: Sequence[UUID], *, remove_errors: Query | None, end: Que
         remove_errors=remove_errors,
         remove_resends=query("batch_removal.remove_resends"),
         find_identities=query("batch_removal.find_identities_with_events"),
-        remove_concurrently=query("batch_removal.remove_events_concurrently").filled(**REMOVAL_PARTS),
+        remove_concurrently=template("batch_removal.remove_events_concurrently").filled(**REMOVAL_PARTS),
         list_remaining=LIST_REMAINING.filled(staying_tie=part("batch_removal.staying_tie")),
         find_events=query("batch_removal.find_events"),
         find_records=query("batch_removal.find_records"),
         find_ties=query("batch_removal.find_ties"),
-        remove_records=query("batch_removal.remove_records").filled(**REMOVAL_PARTS),
-        remove_ties=query("batch_removal.remove_ties").filled(**REMOVAL_PARTS),
+        remove_records=template("batch_removal.remove_records").filled(**REMOVAL_PARTS),
+        remove_ties=template("batch_removal.remove_ties").filled(**REMOVAL_PARTS),
         end=end,
     )
 

@@ -11,9 +11,9 @@ from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.errors import JobOpen, NotFound
 from gateway.storage.database import Database
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 
-LIST = query("erased_identities.list_erased")
+LIST = template("erased_identities.list_erased")
 COUNT = query("erased_identities.count_erased")
 LOCK = query("erased_identities.lock_erased")
 LIFT = query("erased_identities.lift")

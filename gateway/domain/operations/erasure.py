@@ -51,7 +51,7 @@ from gateway.domain.work.receipts import DeletionReceipt
 from gateway.errors import Invalid, JobOpen, NotFound, TooMany
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import part, query
+from gateway.storage.queries import part, query, template
 
 FIND_OPEN = query("erasure.find_open_job")
 FORGET = query("erasure.forget_identities")
@@ -184,16 +184,16 @@ def facts_of(xids: Sequence[UUID], at: datetime) -> Selection:
     """Select the facts under these identities that came in up to a time."""
     return Selection(
         arguments=(xids, at),
-        count=query("erasure.count_facts").filled(tied=TIED),
-        remove_resends=query("erasure.remove_resends").filled(tied=TIED),
+        count=template("erasure.count_facts").filled(tied=TIED),
+        remove_resends=template("erasure.remove_resends").filled(tied=TIED),
         find_identities=query("erasure.find_identities_with_events"),
-        remove_concurrently=query("erasure.remove_events_concurrently").filled(**REMOVAL_PARTS),
+        remove_concurrently=template("erasure.remove_events_concurrently").filled(**REMOVAL_PARTS),
         list_remaining=LIST_REMAINING.filled(staying_tie=part("erasure.staying_tie")),
         find_events=query("erasure.find_events"),
         find_records=query("erasure.find_records"),
         find_ties=query("erasure.find_ties"),
-        remove_records=query("erasure.remove_records").filled(**REMOVAL_PARTS),
-        remove_ties=query("erasure.remove_ties").filled(**REMOVAL_PARTS),
+        remove_records=template("erasure.remove_records").filled(**REMOVAL_PARTS),
+        remove_ties=template("erasure.remove_ties").filled(**REMOVAL_PARTS),
     )
 
 

@@ -16,11 +16,11 @@ from gateway.domain.views.graph_union import READ_GRAPHS, READ_MEMBERS
 from gateway.domain.views.journal import write_changes
 from gateway.domain.views.transactions import exclusive_transaction
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import part, query
+from gateway.storage.queries import part, template
 
 NAMED: Final = part("erasure.named_in_changes")
-FIND_FORMER_IDS = query("erasure.find_former_ids").filled(named=NAMED)
-FORGET_CHANGES = query("erasure.forget_changes").filled(named=NAMED)
+FIND_FORMER_IDS = template("erasure.find_former_ids").filled(named=NAMED)
+FORGET_CHANGES = template("erasure.forget_changes").filled(named=NAMED)
 
 
 @asynccontextmanager

@@ -29,12 +29,12 @@ from gateway.domain.views.graph_union import READ_MEMBERS
 from gateway.runtime.slices import in_time_slices
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Session
-from gateway.storage.queries import part, query
+from gateway.storage.queries import part, query, template
 from gateway.xdm.classes import XdmClass
 
 LIST_TIES = query("erasure_redaction.list_ties")
 READ_VERSIONS, READ_VERSIONS_OF_CLUSTER = (
-    query("erasure_redaction.read_versions").filled(versions=part(f"erasure_redaction.{name}"))
+    template("erasure_redaction.read_versions").filled(versions=part(f"erasure_redaction.{name}"))
     for name in ("by_record", "of_cluster")
 )
 READ_EVENTS = query("erasure_redaction.read_events")

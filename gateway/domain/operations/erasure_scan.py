@@ -18,10 +18,10 @@ from gateway.domain.work.stores import OF_FACTS_AND_VIEWS
 from gateway.storage.database import Database, Session
 from gateway.storage.distribution import LIST_SHARD_BLOCKS
 from gateway.storage.distribution import READ_SAMPLES as READ_SAMPLES_OF_WORKERS
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 
 LIST_TABLES = query("erasure_scan.list_tables")
-READ_CELLS = query("erasure_scan.read_cells")
+READ_CELLS = template("erasure_scan.read_cells")
 LIST_SAMPLED = query("erasure_scan.list_sampled")
 READ_SAMPLES = query("erasure_scan.read_samples")
 

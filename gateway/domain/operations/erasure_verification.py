@@ -9,10 +9,10 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work.stores import OF_PEOPLE
 from gateway.errors import NotFound
 from gateway.storage.database import Reader
-from gateway.storage.queries import part, query
+from gateway.storage.queries import part, query, template
 
 FIND_TRACES = query("erasure_verification.find_traces")
-LIST_EXPORTS = query("export_jobs.list_with_identities").filled(with_identities=part("export_jobs.with_identities"))
+LIST_EXPORTS = template("export_jobs.list_with_identities").filled(with_identities=part("export_jobs.with_identities"))
 LIST_UNCONFIRMED = query("erasure_verification.list_unconfirmed")
 
 VERIFY_ERASURE = (Permission.PROFILE_READ, Permission.JOBS_WRITE)

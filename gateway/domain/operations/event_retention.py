@@ -12,7 +12,7 @@ from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
-from gateway.storage.queries import part, query
+from gateway.storage.queries import part, query, template
 
 READ_EXPIRY = query("event_retention.read_expiry")
 FIND_IDENTITIES = query("event_retention.find_identities")
@@ -47,12 +47,12 @@ def _expired(at: datetime, before: datetime, xids: Sequence[UUID]) -> Selection:
     """Select the events under these identities that have expired by `at`; all of those are from before `before`."""
     return Selection(
         arguments=(at, before, xids),
-        count=query("event_retention.count_facts").filled(expired=EXPIRED),
+        count=template("event_retention.count_facts").filled(expired=EXPIRED),
         remove_resends=query("event_retention.remove_resends"),
-        find_identities=query("event_retention.find_identities_with_events").filled(expired=EXPIRED),
-        remove_concurrently=query("event_retention.remove_events_concurrently").filled(**REMOVAL_PARTS),
+        find_identities=template("event_retention.find_identities_with_events").filled(expired=EXPIRED),
+        remove_concurrently=template("event_retention.remove_events_concurrently").filled(**REMOVAL_PARTS),
         list_remaining=LIST_REMAINING.filled(staying_tie=part("event_retention.staying_tie")),
-        find_events=query("event_retention.find_events").filled(expired=EXPIRED),
+        find_events=template("event_retention.find_events").filled(expired=EXPIRED),
         find_ties=query("event_retention.find_ties"),
-        remove_ties=query("event_retention.remove_ties").filled(**REMOVAL_PARTS),
+        remove_ties=template("event_retention.remove_ties").filled(**REMOVAL_PARTS),
     )

@@ -10,9 +10,9 @@ from gateway.domain.operations.export_removal import IS_OVER_NOW
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import NotFound
 from gateway.storage.database import Database
-from gateway.storage.queries import query
+from gateway.storage.queries import template
 
-FIND_FILE = query("export_jobs.find_file").filled(is_over=IS_OVER_NOW)
+FIND_FILE = template("export_jobs.find_file").filled(is_over=IS_OVER_NOW)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,10 @@ from gateway.domain.work.job_lists import (
 from gateway.domain.work.jobs import Job, JobStatus
 from gateway.errors import BadInput, BadPql, BadSelector, Conflict, Invalid, NotFound
 from gateway.storage.database import Database
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 from gateway.xdm.classes import XdmClass
 
-READ = query("export_jobs.read_exports").filled(is_over=IS_OVER_NOW)
+READ = template("export_jobs.read_exports").filled(is_over=IS_OVER_NOW)
 HOLD_POLICY = query("export_jobs.hold_policy")
 COUNT_OPEN = query("export_jobs.count_open")
 DELETE = query("export_jobs.delete_export")

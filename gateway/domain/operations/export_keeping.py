@@ -19,9 +19,9 @@ from gateway.domain.work import leases
 from gateway.domain.work.jobs import loads
 from gateway.domain.work.leases import JobFails, LeasedJob
 from gateway.storage.database import Database
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 
-KEEP_NEXT_PEOPLE = query("export_jobs.keep_next_people")
+KEEP_NEXT_PEOPLE = template("export_jobs.keep_next_people")
 KEEP_PEOPLE = query("export_jobs.keep_people")
 
 

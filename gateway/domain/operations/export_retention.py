@@ -21,11 +21,11 @@ from gateway.domain.rules.scope import Scope
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import fill, query
+from gateway.storage.queries import fill, query, template
 
-LIST_DUE_FILES = query("export_jobs.list_due_files").filled(is_over=fill(IS_OVER, at="$2"))
+LIST_DUE_FILES = template("export_jobs.list_due_files").filled(is_over=fill(IS_OVER, at="$2"))
 LIST_SPOOLED = query("export_jobs.list_spooled")
-LIST_UNFILED = query("export_jobs.list_unfiled").filled(with_identities=WITH_IDENTITIES)
+LIST_UNFILED = template("export_jobs.list_unfiled").filled(with_identities=WITH_IDENTITIES)
 LIST_KNOWN = query("export_jobs.list_known")
 
 FILES_PER_PIECE = 100

@@ -28,7 +28,7 @@ from gateway.domain.work.leases import JobFails, LeasedJob
 from gateway.runtime.slices import in_time_slices
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
-from gateway.storage.queries import Query, part, query
+from gateway.storage.queries import Query, part, query, template
 
 ROWS_PER_READ: Final = 1_000
 FEW_ROWS: Final = 20
@@ -50,8 +50,8 @@ class Stored(NamedTuple):
 
 
 def _stored(name: str, *first: Any, **parts: str) -> Stored:
-    statement = query(f"export_subjects.{name}")
-    return Stored(statement.filled(**parts) if parts else statement, first)
+    own = f"export_subjects.{name}"
+    return Stored(template(own).filled(**parts) if parts else query(own), first)
 
 
 STORED: Final[Mapping[str, Stored]] = {

@@ -10,16 +10,16 @@ from gateway.domain.work import jobs
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.receipts import DeletionReceipt
 from gateway.storage.database import Session
-from gateway.storage.queries import part, query
+from gateway.storage.queries import part, query, template
 
 HOLDS: Final = part("export_jobs.holds")
 WITH_IDENTITIES: Final = part("export_jobs.with_identities")
-LIST_HOLDING = query("export_jobs.list_files_of_people").filled(holds=HOLDS)
+LIST_HOLDING = template("export_jobs.list_files_of_people").filled(holds=HOLDS)
 LIST_BEGUN = query("export_jobs.list_files_of")
-WITHDRAW_FILES = query("export_jobs.withdraw_files").filled(holds=HOLDS)
+WITHDRAW_FILES = template("export_jobs.withdraw_files").filled(holds=HOLDS)
 HOLD = query("export_jobs.hold_open")
 CANCEL = query("export_jobs.cancel_exports_of_people")
-FORGET_PEOPLE = query("export_jobs.forget_people").filled(with_identities=WITH_IDENTITIES)
+FORGET_PEOPLE = template("export_jobs.forget_people").filled(with_identities=WITH_IDENTITIES)
 
 WHY: Final = "Somebody whom it holds, or may hold, was erased while it was under way: ask for it again."
 """The error of an export that is cancelled so."""

@@ -22,9 +22,9 @@ from gateway.domain.work.leases import LeasedJob
 from gateway.domain.work.locks import locking
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 
-LOCK_PEOPLE = query("policy_materialization.lock_people")
+LOCK_PEOPLE = template("policy_materialization.lock_people")
 DELETE_PROFILES = query("policy_materialization.delete_profiles_after")
 ACTIVATE = query("policy_materialization.activate_policy")
 

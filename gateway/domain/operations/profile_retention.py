@@ -22,7 +22,7 @@ from gateway.domain.work.leases import LeasedJob
 from gateway.domain.work.receipts import DeletionReceipt
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
-from gateway.storage.queries import part, query
+from gateway.storage.queries import part, query, template
 
 LIST_GRAPHS = query("graph_rebuild.list_graphs")
 READ_EXPIRY = query("profile_retention.read_expiry")
@@ -30,7 +30,7 @@ LIST_EXPIRED = query("profile_retention.list_expired")
 REMOVE_RESENDS = query("profile_retention.remove_resends")
 REMOVE_EVENTS = query("profile_retention.remove_events")
 REMOVE_RECORDS = query("profile_retention.remove_records")
-REMOVE_TIES = query("profile_retention.remove_ties").filled(gone_ties=part("removal.gone_ties"))
+REMOVE_TIES = template("profile_retention.remove_ties").filled(gone_ties=part("removal.gone_ties"))
 
 PEOPLE_PER_LOOK: Final = 1_000
 """Of how many people the job asks at once who has expired."""

@@ -34,13 +34,13 @@ from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
 from gateway.domain.work.receipts import DeletionReceipt
 from gateway.storage.database import Database, Reader, Session
-from gateway.storage.queries import Query, part, query
+from gateway.storage.queries import Query, part, query, template
 
 LOCK_REMOVALS = query("removal.lock_removals")
 IS_RESEND_STRAY = query("removal.is_resend_stray")
 REMOVE_EVENTS = query("removal.remove_events")
 COUNT_REMOVED = query("removal.count_removed")
-LIST_REMAINING = query("removal.list_remaining_people")
+LIST_REMAINING = template("removal.list_remaining_people")
 
 REMOVAL_PARTS: Final = {
     name: part(f"removal.{name}") for name in ("counted", "gone", "told", "gone_versions", "told_versions", "gone_ties")

@@ -19,15 +19,15 @@ from gateway.domain.work.leases import JobWaits, LeasedJob
 from gateway.errors import Contended
 from gateway.pql.indexes import Leaf, column_of, index_columns, presence
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 
 TAKE_TURN = query("search_indexing.take_turn")
 END_TURN = query("search_indexing.end_turn")
 FIND_OLD_TRANSACTION = query("search_indexing.find_old_transaction")
 IS_MADE = query("search_indexing.is_made")
-CREATE = query("search_indexing.create_index")
-FORGET_STATISTICS = query("search_indexing.forget_statistics")
-DROP = query("search_indexing.drop_index")
+CREATE = template("search_indexing.create_index")
+FORGET_STATISTICS = template("search_indexing.forget_statistics")
+DROP = template("search_indexing.drop_index")
 LIST_STRAY = query("search_indexing.list_stray")
 MARK_READY = query("search_indexes.mark_ready")
 DELETE_UNUSED = query("search_indexes.delete_unused")

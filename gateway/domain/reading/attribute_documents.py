@@ -18,9 +18,9 @@ from gateway.pql.inputs import Inputs
 from gateway.pql.sql import Compiled, compiled
 from gateway.pql.typed import Expression
 from gateway.storage.database import Database
-from gateway.storage.queries import Query, query
+from gateway.storage.queries import Query, template
 
-OF_EACH_EVENT = query("computed_attributes.compute_of_each_event")
+OF_EACH_EVENT = template("computed_attributes.compute_of_each_event")
 
 EVENTS_AT_ONCE: Final = 200
 """Events whose values one statement computes."""

@@ -38,9 +38,9 @@ from gateway.pql.columns import as_columns
 from gateway.pql.partials import FOLDED
 from gateway.pql.sql import Compiled, compiled
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import Query, query
+from gateway.storage.queries import Query, template
 
-OF_DOCUMENTS = query("computed_attributes.compute_of_documents")
+OF_DOCUMENTS = template("computed_attributes.compute_of_documents")
 
 PEOPLE_AT_ONCE: Final = 100
 """People whose values one statement computes; each has up to some thousand events."""

@@ -18,9 +18,9 @@ from gateway.domain.views.partial_statements import table_of_document, taken_of
 from gateway.pql.partials import Within, columns_mentioned, results
 from gateway.pql.sql import Compiled
 from gateway.storage.database import Session
-from gateway.storage.queries import Query, fill, part, query
+from gateway.storage.queries import Query, fill, part, template
 
-FOLD = query("computed_partials.fold")
+FOLD = template("computed_partials.fold")
 FOLDED, OF_EVENTS = part("computed_partials.folded"), part("computed_partials.of_events")
 OF_SIZES = part("computed_partials.of_sizes")
 IN_WINDOW = part("computed_partials.in_window")

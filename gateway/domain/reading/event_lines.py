@@ -11,9 +11,9 @@ from gateway.projection.predicates import Values
 from gateway.projection.sql import columns
 from gateway.projection.tree import Document, Node
 from gateway.storage.database import Reader
-from gateway.storage.queries import query
+from gateway.storage.queries import template
 
-LIST = query("events.list_lines")
+LIST = template("events.list_lines")
 
 
 class Lines(NamedTuple):

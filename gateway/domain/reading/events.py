@@ -25,16 +25,16 @@ from gateway.projection.sql import Listed, Relation, Source, columns, page_parts
 from gateway.projection.tree import Count, Order, Packed, Projection, Rows, nodes_of
 from gateway.projection.tree import Page as PageNode
 from gateway.storage.database import Database, Reader
-from gateway.storage.queries import fill, part, query
+from gateway.storage.queries import fill, part, template
 from gateway.xdm.fields import Field, below, names_below, noun_below
 from gateway.xdm.leaves import FORMED_TIME, formed_time
 
-READ = query("events.read_events")
-LIST = query("events.list_events")
-LIST_OF_CLUSTER = query("events.list_events_of_cluster")
-READ_LISTS = query("events.read_lists")
-LIST_BY_KEY = query("events.list_by_key")
-COUNT = query("events.count_events")
+READ = template("events.read_events")
+LIST = template("events.list_events")
+LIST_OF_CLUSTER = template("events.list_events_of_cluster")
+READ_LISTS = template("events.read_lists")
+LIST_BY_KEY = template("events.list_by_key")
+COUNT = template("events.count_events")
 
 MAX_PROPERTY_CONDITIONS = 3
 """The most conditions on properties in one filter, as in Adobe's Real-Time Customer Profile."""

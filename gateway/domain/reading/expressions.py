@@ -21,10 +21,10 @@ from gateway.pql.sql import at_instant, compiled
 from gateway.pql.types import name_of
 from gateway.runtime.threads import COMPUTATIONS
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import query
+from gateway.storage.queries import template
 from gateway.xdm.classes import XdmClass
 
-EVALUATE = query("expressions.evaluate_expression")
+EVALUATE = template("expressions.evaluate_expression")
 
 _OF_ONE: Final = Inputs("p.document", "p.at", len(EVALUATE.parameters), xids="p.xids", since="p.since")
 

@@ -20,7 +20,7 @@ from gateway.errors import BadInput
 from gateway.projection.sql import Relation, Source
 from gateway.storage.database import Database, Reader
 from gateway.storage.distribution import AMONG
-from gateway.storage.queries import fill, part, query
+from gateway.storage.queries import fill, part, template
 
 NAMESPACE: Final = Relation(partial(fill, part("identities.namespace")), Source("n"), ("namespace_id",))
 
@@ -51,14 +51,14 @@ IDENTITY: Final = Source(
 OF_FACT: Final = Relation(partial(fill, part("identities.identity")), IDENTITY, ("xid",))
 """The identity under which a fact is stored."""
 
-READ = query("identities.read_identities").filled(is_asked=part("identities.is_any"))
-READ_ONE = query("identities.read_identities").filled(is_asked=part("identities.is_one"))
+READ = template("identities.read_identities").filled(is_asked=part("identities.is_any"))
+READ_ONE = template("identities.read_identities").filled(is_asked=part("identities.is_one"))
 READ_PRIMARIES: Final = {
-    is_distributed: query("identities.read_primaries").filled(is_primary=is_primary("i", among))
+    is_distributed: template("identities.read_primaries").filled(is_primary=is_primary("i", among))
     for is_distributed, among in AMONG.items()
 }
 READ_SIGHTINGS: Final = {
-    is_distributed: query("identities.read_sightings").filled(
+    is_distributed: template("identities.read_sightings").filled(
         first_at=_FIRST_AT, last_at=_LAST_AT, sightings=_sightings(among)
     )
     for is_distributed, among in AMONG.items()

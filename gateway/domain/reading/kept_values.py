@@ -41,20 +41,20 @@ from gateway.domain.work.locks import lock_shared, lock_stripes, locking
 from gateway.errors import CursorExpired, Unavailable
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database, Reader, Session
-from gateway.storage.queries import fill, part, query
+from gateway.storage.queries import fill, part, query, template
 
 LIST = query("kept_values.list_kept")
 LOCK = query("kept_values.lock_kept")
 KEEP_ANEW = query("kept_values.keep_anew")
 NOTE = query("kept_values.note_kept")
 NOTE_USE = query("kept_values.note_use")
-PEOPLE_AFTER = query("kept_values.list_people_after")
-PEOPLE = query("kept_values.read_people")
-READ_POINTERS, LOCK_GRAPHS = query("graph_union.read_pointers"), query("graph_union.lock_graphs")
+PEOPLE_AFTER = template("kept_values.list_people_after")
+PEOPLE = template("kept_values.read_people")
+READ_POINTERS, LOCK_GRAPHS = query("graph_union.read_pointers"), template("graph_union.lock_graphs")
 DUE = query("kept_values.find_due")
 READ = query("kept_values.read_values")
 WRITE = query("kept_values.write_values")
-REMOVE = query("kept_values.remove_values")
+REMOVE = template("kept_values.remove_values")
 HAS_PEOPLE = query("search_candidates.has_people")
 
 MAX_GIVEN: Final = 100

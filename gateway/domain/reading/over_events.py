@@ -18,9 +18,9 @@ from gateway.pql.columns import as_columns
 from gateway.pql.inputs import Inputs
 from gateway.pql.sql import Compiled
 from gateway.storage.database import Session
-from gateway.storage.queries import Query, fill, part, query
+from gateway.storage.queries import Query, fill, part, query, template
 
-OF_EVENTS = query("computed_attributes.compute_of_events")
+OF_EVENTS = template("computed_attributes.compute_of_events")
 READ_GIVEN = query("over_events.read_events")
 ROWS, OF_PERSON = part("search.given_events"), part("over_events.of_person")
 

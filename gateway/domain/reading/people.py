@@ -37,15 +37,15 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import Unavailable, Unstorable
 from gateway.projection.tree import Projection
 from gateway.storage.database import Database, Reader
-from gateway.storage.queries import part, query
+from gateway.storage.queries import part, query, template
 
-READ_BY_ID = query("people.read_people_by_id")
+READ_BY_ID = template("people.read_people_by_id")
 IS_VERSION = query("people.is_version")
-LIST_IDS = query("people.list_ids")
+LIST_IDS = template("people.list_ids")
 COUNT = query("people.count_people")
 READ_MERGED = query("people.read_merged")
-LIST_PRIMARIES = query("people.list_primaries")
-COUNT_PRIMARIES = query("people.count_primaries").filled(is_primary=is_primary("i"))
+LIST_PRIMARIES = template("people.list_primaries")
+COUNT_PRIMARIES = template("people.count_primaries").filled(is_primary=is_primary("i"))
 
 TRIES = 3
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these

@@ -17,11 +17,11 @@ from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
 from gateway.projection.predicates import Predicate, Slot, Values
 from gateway.projection.sql import Relation, Source, columns
 from gateway.projection.tree import Projection
-from gateway.storage.queries import Query, fill, part, query
+from gateway.storage.queries import Template, fill, part, template
 
-READ = query("people.read_people")
-READ_TEXTS = query("people.read_texts")
-LIST = query("people.list_people")
+READ = template("people.read_people")
+READ_TEXTS = template("people.read_texts")
+LIST = template("people.list_people")
 
 PolicyVersion = tuple[UUID | None, int]
 """A version of a policy that keeps profiles merged. What another version keeps is not given as its own, so that a read that began
@@ -82,7 +82,7 @@ class Way(NamedTuple):
 
 def statement_of(
     projection: Projection,
-    query: Query,
+    query: Template,
     direction: str = "",
     kinds: Sequence[str] = (),
     computed: Computable | None = None,

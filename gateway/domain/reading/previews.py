@@ -23,11 +23,11 @@ from gateway.domain.rules.merge import AttributeMergeType
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import Timeout
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import fill, part, query
+from gateway.storage.queries import fill, part, query, template
 
 BEGIN = query("previews.begin_preview")
 COUNT_DATA = query("previews.count_data")
-COUNT_PEOPLE = query("previews.count_people")
+COUNT_PEOPLE = template("previews.count_people")
 READ_REPORT = query("previews.read_report")
 
 RETENTION_DAYS: Final = (7, 14, 30, 60, 90, 120, 365)

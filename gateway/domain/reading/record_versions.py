@@ -18,10 +18,10 @@ from gateway.domain.rules.merge import Document
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.rules.versions import Mode, VersionOrder
 from gateway.storage.database import Database
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 from gateway.xdm.leaves import with_leaves
 
-LIST = query("record_versions.list_record_versions")
+LIST = template("record_versions.list_record_versions")
 COUNT = query("record_versions.count_record_versions")
 READ_INPUTS = query("record_versions.read_inputs")
 

@@ -21,10 +21,10 @@ from gateway.pql.inputs import Inputs
 from gateway.pql.sql import written
 from gateway.pql.typed import Expression
 from gateway.storage.database import Database, Reader
-from gateway.storage.queries import Query, fill, part, query
+from gateway.storage.queries import Query, fill, part, query, template
 
-FIND_PEOPLE = query("search_candidates.find_people")
-FIND_BY_EVENTS = query("search_candidates.find_by_events")
+FIND_PEOPLE = template("search_candidates.find_people")
+FIND_BY_EVENTS = template("search_candidates.find_by_events")
 HAS_PEOPLE = query("search_candidates.has_people")
 NOTE_USE = query("search_indexes.note_use")
 

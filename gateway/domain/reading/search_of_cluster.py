@@ -29,14 +29,14 @@ from gateway.pql.sql import at_instant, condition
 from gateway.pql.typed import Expression
 from gateway.projection.predicates import Predicate, Values
 from gateway.storage.database import Reader
-from gateway.storage.queries import Query, fill, part, query
+from gateway.storage.queries import Template, fill, part, query, template
 
-FIND_EDGE = query("search.find_edge")
-LIST = query("search.list_between")
-COUNT = query("search.count_between")
+FIND_EDGE = template("search.find_edge")
+LIST = template("search.list_between")
+COUNT = template("search.count_between")
 COUNT_EVENTS = query("search.count_events")
 READ_EVENTS = query("search.read_events")
-FIND_GIVEN = query("search.find_given")
+FIND_GIVEN = template("search.find_given")
 
 MAX_GIVEN: Final = 500
 """People whose events are read for one look."""
@@ -162,7 +162,7 @@ class _Looking:
     def _key(self) -> str:
         return "profile_id" if self.is_graph else "xid"
 
-    def _made(self, query: Query, where: Sequence[Predicate], *, reads_profiles: bool = False, **gaps: str) -> Made:
+    def _made(self, query: Template, where: Sequence[Predicate], *, reads_profiles: bool = False, **gaps: str) -> Made:
         """Return a statement over the people between two ids, and the values behind its own parameters."""
         key, values = self._key, Values(*([None] * len(query.parameters)))
         conditions = values.conditions([*among(key, self.look.candidates), *where])

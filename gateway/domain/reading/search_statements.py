@@ -11,10 +11,10 @@ from gateway.domain.reading.kept_values import KnownValues, document_part, value
 from gateway.domain.reading.statements import Made
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.projection.predicates import Predicate, Values
-from gateway.storage.queries import Query, fill, part, query
+from gateway.storage.queries import Template, fill, part, template
 
-FIND = query("search.find_people")
-COUNT = query("search.count_people")
+FIND = template("search.find_people")
+COUNT = template("search.count_people")
 
 
 class Look(NamedTuple):
@@ -62,7 +62,7 @@ async def look_at_once(known: KnownValues, scope: Scope, look: Look) -> Looked:
 
 
 def statement_of(
-    query: Query,
+    query: Template,
     graph: IdentityGraphType,
     where: Sequence[Predicate],
     candidates: list[UUID] | None = None,

@@ -32,12 +32,13 @@ from gateway.runtime.slices import in_time_slices
 from gateway.runtime.threads import Thread
 from gateway.storage.database import Session
 from gateway.storage.distribution import AMONG
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 
 READ_TIES = query("graph_component.read_ties")
 READ_UNLINKED_PAIRS = query("graph_component.read_unlinked_pairs")
 WITH_FACTS: Final = {
-    is_distributed: query("graph_component.with_facts").filled(among=among) for is_distributed, among in AMONG.items()
+    is_distributed: template("graph_component.with_facts").filled(among=among)
+    for is_distributed, among in AMONG.items()
 }
 
 EXCLUDED: Final = 0

@@ -23,14 +23,14 @@ from gateway.domain.rules.scope import Scope
 from gateway.domain.views.effects import GraphChange
 from gateway.domain.work.locks import lock_stripes, locking
 from gateway.storage.database import Session
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 
 READ_POINTERS = query("graph_union.read_pointers")
 READ_MEMBERS = query("graph_union.read_members")
 READ_GRAPHS = query("graph_union.read_graphs")
-LOCK_GRAPHS = query("graph_union.lock_graphs")
+LOCK_GRAPHS = template("graph_union.lock_graphs")
 NAME_AGAIN = query("graph_union.name_again")
-NOTE_FIRST_EVENTS = query("graph_union.note_first_events")
+NOTE_FIRST_EVENTS = template("graph_union.note_first_events")
 RELINK = query("graph_union.relink")
 UPDATE_GRAPHS = query("graph_union.update_graphs")
 DELETE_GRAPHS = query("graph_union.delete_graphs")

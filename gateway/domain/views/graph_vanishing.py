@@ -5,10 +5,10 @@ from uuid import UUID
 
 from gateway.domain.rules.scope import Scope
 from gateway.storage.database import Session
-from gateway.storage.queries import part, query
+from gateway.storage.queries import part, template
 
 DROP_VANISHED, DROP_VANISHED_OF_CLUSTER = (
-    query("graph_vanishing.drop_vanished").filled(vanished=part(f"graph_vanishing.{name}"))
+    template("graph_vanishing.drop_vanished").filled(vanished=part(f"graph_vanishing.{name}"))
     for name in ("vanished", "vanished_of_cluster")
 )
 

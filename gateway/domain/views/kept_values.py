@@ -9,9 +9,9 @@ from typing import Final
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.work.locks import locking
-from gateway.storage.queries import query
+from gateway.storage.queries import template
 
-FORGET = query("kept_values.forget_people")
+FORGET = template("kept_values.forget_people")
 
 
 class KeptValues:

@@ -10,12 +10,12 @@ from gateway.domain.config.configuration import KeptPartial
 from gateway.domain.rules.buckets import ALL_TIMES
 from gateway.pql.inputs import document_of
 from gateway.pql.partials import NUMBERS, Packed, Parts, Taken, added, count_place, made, normal_items, replaced, taken
-from gateway.storage.queries import Query, fill, part, query
+from gateway.storage.queries import Query, Template, fill, part, template
 
-ADD_EVENTS = query("computed_partials.add_events")
-MAKE_HELD = query("computed_partials.make_held")
-MAKE_SOME = query("computed_partials.make_some")
-COMPARE = query("computed_partials.compare")
+ADD_EVENTS = template("computed_partials.add_events")
+MAKE_HELD = template("computed_partials.make_held")
+MAKE_SOME = template("computed_partials.make_some")
+COMPARE = template("computed_partials.compare")
 
 OF_SIZE = part("computed_partials.of_size")
 OF_XIDS = part("computed_partials.of_xids")
@@ -85,7 +85,7 @@ def comparing(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]
 
 
 def _of_xids(
-    statement: Query, partials: tuple[KeptPartial, ...], counts: Callable[[int], str] | None = None
+    statement: Template, partials: tuple[KeptPartial, ...], counts: Callable[[int], str] | None = None
 ) -> tuple[str, tuple[Any, ...]]:
     found = taken_of(partials, len(statement.parameters))
     within, document = WITHIN if "until" in statement.parameters else "", table_of_document(found.sql)

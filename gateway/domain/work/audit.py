@@ -16,15 +16,15 @@ from gateway.domain.rules.keyset import Order, Page, Window, page_of_rows
 from gateway.domain.rules.names import camel_case
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Scope
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import fill, part, query
+from gateway.storage.queries import fill, part, query, template
 from gateway.telemetry import correlation_id
 
 RECORD = query("audit.record")
 RECORD_ONCE = query("audit.record_once")
 _ENTRY, _COVERED = part("audit.entry"), part("audit.covered")
-READ = query("audit.read_entries").filled(entry=_ENTRY, covered=_COVERED)
-LIST = query("audit.list_entries")
-COUNT = query("audit.count_entries")
+READ = template("audit.read_entries").filled(entry=_ENTRY, covered=_COVERED)
+LIST = template("audit.list_entries")
+COUNT = template("audit.count_entries")
 
 NEWEST_FIRST: Final = Order(("at", "entry_id"), (datetime, int), descending=True)
 """The order of entries in their list."""

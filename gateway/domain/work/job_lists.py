@@ -12,10 +12,10 @@ from gateway.domain.rules.scope import Scope
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import READ, READ_JOBS, Job, JobStatus, jobs_of_rows
 from gateway.storage.database import Database
-from gateway.storage.queries import query
+from gateway.storage.queries import query, template
 from gateway.telemetry import JobsCounted
 
-LIST = query("job_lists.list_jobs")
+LIST = template("job_lists.list_jobs")
 COUNT = query("job_lists.count_jobs")
 COUNT_OPEN = query("job_lists.count_open_jobs")
 

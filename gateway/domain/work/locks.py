@@ -13,7 +13,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import Query, query
+from gateway.storage.queries import Query, Template, query
 
 TRY_EXCLUSIVE: Final = query("locks.try_exclusive")
 TRY_SHARED: Final = query("locks.try_shared")
@@ -45,7 +45,7 @@ def lock_rows(db: Database, sandbox_id: int) -> AbstractAsyncContextManager[Sess
 
 
 def locking(
-    statement: Query, tx: Session, lock: Literal["for update", "for no key update", "for update of v"] = "for update"
+    statement: Template, tx: Session, lock: Literal["for update", "for no key update", "for update of v"] = "for update"
 ) -> Query:
     """Return the statement that locks what it reads, as far as rows can be locked: on a cluster something else is locked by then."""
     return statement.filled(lock="" if tx.is_distributed else lock)
