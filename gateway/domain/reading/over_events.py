@@ -96,12 +96,13 @@ async def given_events(
         rows = await tx.rows(READ_GIVEN, scope.sandbox_id, xids, since, until, MAX_EVENTS_GIVEN + 1) if xids else ()
         middle = (some.start + some.stop) // 2
         if len(rows) <= MAX_EVENTS_GIVEN:
-            yield some, _by_person(people[some], rows)
+            yield some, events_by_person(people[some], rows)
         elif middle > some.start:
             waiting += [slice(middle, some.stop), slice(some.start, middle)]
 
 
-def _by_person(people: Iterable[tuple[UUID, ...]], rows: Iterable[Sequence[Any]]) -> list[str]:
+def events_by_person(people: Iterable[Sequence[UUID]], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Return the events of each person, given as xids, as a JSON array, of rows of an xid and an event as JSON."""
     found = defaultdict[UUID, list[str]](list)
     for xid, event in rows:
         found[xid].append(event)

@@ -19,6 +19,7 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.reading.conditions import Condition
 from gateway.domain.reading.identities import is_primary
+from gateway.domain.reading.over_events import ROWS, events_by_person
 from gateway.domain.reading.people import IS_VERSION
 from gateway.domain.reading.search_statements import Look, Looked, among
 from gateway.domain.reading.statements import Made
@@ -48,7 +49,7 @@ MAX_EVENTS_OF_ONE: Final = 50_000
 _GIVEN: Final = Inputs(
     "kept.document",
     fields={"identityMap": "g.identity_map"},
-    events=fill(part("search.given_events"), events="g.events"),
+    events=fill(ROWS, events="g.events"),
 )
 _SUBQUERY: Final = "select "
 _ID, _TO_GIVE = "k.{key} as id", part("search.person_to_give")
@@ -134,24 +135,14 @@ class _Looking:
             raise Timeout("Somebody has more events than a search takes of one person.")
         return people[: max(1, bisect_right(sums, MAX_EVENTS))]
 
-    async def _events_of(self, people: Sequence[Any]) -> dict[UUID, list[str]]:
-        """Read the events of people by identity, as JSON, if the condition reads any."""
+    async def _events_of(self, people: Sequence[Any]) -> list[str]:
+        """Read the events of each person, as JSON; none if the condition reads none."""
         xids = _event_xids(people) if self._reads_events else []
-        events: dict[UUID, list[str]] = {xid: [] for xid in xids}
-        for xid, event in await self.reader.rows(READ_EVENTS, self.scope.sandbox_id, xids) if xids else ():
-            events[xid].append(event)
-        return events
+        rows = await self.reader.rows(READ_EVENTS, self.scope.sandbox_id, xids) if xids else ()
+        return events_by_person((person["event_xids"] for person in people), rows)
 
-    async def _among_given(self, people: Sequence[Any], events: dict[UUID, list[str]]) -> list[UUID]:
-        given = [
-            [person["id"] for person in people],
-            [person["identity_map"] for person in people],
-            [person["document"] for person in people],
-            [
-                f"[{','.join(event for xid in person['event_xids'] for event in events.get(xid, ()))}]"
-                for person in people
-            ],
-        ]
+    async def _among_given(self, people: Sequence[Any], events: list[str]) -> list[UUID]:
+        given = [*([person[name] for person in people] for name in ("id", "identity_map", "document")), events]
         values = Values(self.scope.sandbox_id, *given)
         conditions = values.conditions([_over_given(self.look.where)])
         made = Made.of(FIND_GIVEN.filled(where=conditions), values, len(FIND_GIVEN.parameters))
