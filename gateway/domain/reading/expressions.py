@@ -80,7 +80,7 @@ async def evaluate_expression(
         are_given = tx.is_distributed and expression.reads_events
         found = compiled(expression, over_given(_OF_ONE, "p") if are_given else _OF_ONE)
         events = given_in(_OF_ONE.parameters + len(found.values) + 1, "1") if are_given else ""
-        given = [await _events_of(tx, scope, xids, since or EARLIEST, at)] if are_given else []
+        given = [await _events_of(tx, scope, xids, at)] if are_given else []
         values = (document, list(xids), at, since, *at_instant(found.values, at), *given)
         with within_range("the expression computes"):
             answer = await tx.value(EVALUATE.filled(value=found.sql, events=events), scope.sandbox_id, *values)
@@ -88,10 +88,11 @@ async def evaluate_expression(
     return ExpressionResult(value, name_of(checked.type), at)
 
 
-async def _events_of(tx: Session, scope: Scope, xids: tuple[UUID, ...], since: datetime, until: datetime) -> list[str]:
-    """Return the events of one person within a time, for a statement that is given them. Raises BadPql for too many."""
-    async for _, events in given_events(tx, scope, [xids], since=since, until=until):
+async def _events_of(tx: Session, scope: Scope, xids: tuple[UUID, ...], until: datetime) -> list[str]:
+    """Return the events of one person up to a time, for a statement that is given them. Raises BadPql for too many.
+
+    They are not cut by the window of the expression: attributes in it have windows of their own.
+    """
+    async for _, events in given_events(tx, scope, [xids], since=EARLIEST, until=until):
         return events
-    raise BadPql(
-        f"The person has more than {MAX_EVENTS_GIVEN:,} events, which are not gone through on a cluster: look back less far."
-    )
+    raise BadPql(f"The person has more than {MAX_EVENTS_GIVEN:,} events, which are not gone through on a cluster.")
