@@ -28,6 +28,7 @@ from gateway.storage.database import Database
 HOLD_AT: dict[str, tuple[int, str]] = {
     name: (number, when) for name, (number, when) in json.loads(os.environ["HOLD_AT"]).items()
 }
+HEARTBEAT = "leases.extend_lease"
 TELLS = int(os.environ["HOLD_TELLS"])
 
 do_job = worker.do_job
@@ -35,7 +36,7 @@ do_job = worker.do_job
 
 @dataclass
 class Doing:
-    """A job that is done, in a task of its own; heartbeats are sent by another one. `alone`: what lets others go on once it stops or ends."""
+    """A job that is done, in a task of its own, and in others that this one waits for; heartbeats are sent by one of these. `alone`: what lets others go on once it stops or ends."""
 
     name: str
     task: asyncio.Task[None] | None
@@ -70,18 +71,18 @@ def stdin_ended() -> asyncio.Future[None]:
     return ended
 
 
-def is_its_own() -> bool:
+def is_its_own(point: str) -> bool:
     here = doing.get(None)
-    return here is not None and here.task is asyncio.current_task()
+    return here is not None and (here.task is asyncio.current_task() or point != HEARTBEAT)
 
 
-async def before(_: str) -> None:
-    if is_its_own():
+async def before(point: str) -> None:
+    if is_its_own(point):
         await hold(doing.get().commits + 1, "before")
 
 
-async def after(_: str) -> None:
-    if is_its_own():
+async def after(point: str) -> None:
+    if is_its_own(point):
         doing.get().commits += 1
         await hold(doing.get().commits, "after")
 

@@ -19,7 +19,7 @@ ALONE = pytest.mark.one_postgres("a cluster has no plan for an expression of any
 
 def statement_of(text):
     found = compiled(checked(text).expression, INPUTS)
-    return EVALUATE.filled(value=found.sql).sql, found.values
+    return EVALUATE.filled(value=found.sql, events="").sql, found.values
 
 
 def test_what_a_caller_writes_is_a_parameter():

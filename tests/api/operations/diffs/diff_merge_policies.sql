@@ -1,3 +1,8 @@
+-- identities.read_identities
+select xid, namespace_id, value, profile_id
+  from gateway.identity
+ where sandbox_id = $1 and xid = any($2::uuid[]);
+
 -- identities.read_primaries
 select i.xid
   from gateway.identity i

@@ -5,6 +5,11 @@ select i.xid, i.has_events as is_noted,
   from gateway.identity as i
  where i.sandbox_id = $1 and i.xid = any($2::uuid[]);
 
+-- identities.read_identities
+select xid, namespace_id, value, profile_id
+  from gateway.identity
+ where sandbox_id = $1 and xid = any($2::uuid[]);
+
 -- people.read_people
 select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.event_xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at
   from unnest($4::uuid[]) with ordinality asked (xid, place)

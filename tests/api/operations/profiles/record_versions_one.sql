@@ -1,3 +1,8 @@
+-- identities.read_identities
+select xid, namespace_id, value, profile_id
+  from gateway.identity
+ where sandbox_id = $1 and xid = any($2::uuid[]);
+
 -- people.read_people
 select true, person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.event_xids, g.identity_map, g.size, g.is_contested
   from unnest($4::uuid[]) with ordinality asked (xid, place)
