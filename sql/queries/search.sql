@@ -115,18 +115,17 @@ select xid, count(*) as events
  group by xid;
 
 -- name: read_events(sandbox_id, xids) -> rows
--- Read the events of these identities as the JSON that the part `given_events` takes. Walks event_pkey.
-select xid, json_build_object('xid', xid, 'dataset_id', dataset_id, 'event_id', event_id, 'timestamp', timestamp, 'event_type', event_type,
-                              'document', document)::text as event
-  from gateway.event
- where sandbox_id = $1 and xid = any($2::uuid[]);
+-- Read the events of these identities, each as the part `over_events.event`. Walks event_pkey.
+select e.xid, {event}
+  from gateway.event e
+ where e.sandbox_id = $1 and e.xid = any($2::uuid[]);
 
 -- part: person_to_give
 -- What conditions are over, of a person who is read for them.
 k.{key} as id, g.event_xids, g.identity_map::text as identity_map, kept.document::text as document
 
 -- part: given_events
--- The events of a person who is given, of the JSON that `read_events` gives of each.
+-- The events of a person who is given, each as the part `over_events.event`.
 (select * from jsonb_to_recordset({events}) given (xid uuid, dataset_id uuid, event_id text, timestamp timestamptz, event_type text, document jsonb))
 
 -- name: find_given(sandbox_id, ids, identity_maps, documents, events) -> rows

@@ -137,6 +137,7 @@ PARTS = {
     "sandbox": "sandbox_id",
     "lock": "for update",
     "among": "",
+    "event": part("over_events.event"),
     "nearest": "e.timestamp desc, e.event_id desc fetch first ($3) rows with ties",
     "tied": part("erasure.tied"),
     "named": part("erasure.named_in_changes"),

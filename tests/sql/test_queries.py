@@ -28,7 +28,7 @@ PARTS = {
     "document": "", "since": "", "lock": "for update", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within="", limit="offset 0", made=MADE), "is_used": "true",
     "held": "", "with_identities": part("export_jobs.with_identities"), "expired": part("event_retention.expired"), "entry": "entry_id", "covered": part("audit.covered"),
     "passing": fill(part("audit.passing"), covered=part("audit.covered"), subject=part("audit.of_subject")),
-    "among": AMONG[True], "folded": "select $1::bigint", "is_known": fill(part("computed_partials.is_known"), version="$7"),
+    "among": AMONG[True], "event": part("over_events.event"), "folded": "select $1::bigint", "is_known": fill(part("computed_partials.is_known"), version="$7"),
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 SINCE = MADE.replace("(true)", "(true) and t.timestamp >= ($5::timestamptz[])[1]")
 WITHIN = {"of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within=partial_statements.WITHIN, limit="offset 0", made=MADE)}  # fmt: skip

@@ -18,10 +18,12 @@ from gateway.pql.columns import as_columns
 from gateway.pql.inputs import Inputs
 from gateway.pql.sql import Compiled
 from gateway.storage.database import Session
-from gateway.storage.queries import Query, fill, part, query, template
+from gateway.storage.queries import Query, fill, part, template
 
 OF_EVENTS = template("computed_attributes.compute_of_events")
-READ_GIVEN = query("over_events.read_events")
+EVENT: Final = part("over_events.event")
+"""An event as JSON, as it is given back to a statement."""
+READ_GIVEN = template("over_events.read_events").filled(event=EVENT)
 ROWS, OF_PERSON = part("search.given_events"), part("over_events.of_person")
 
 MAX_EVENTS_GIVEN: Final = 20_000

@@ -19,7 +19,7 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.reading.conditions import Condition
 from gateway.domain.reading.identities import is_primary
-from gateway.domain.reading.over_events import ROWS, events_by_person
+from gateway.domain.reading.over_events import EVENT, ROWS, events_by_person
 from gateway.domain.reading.people import IS_VERSION
 from gateway.domain.reading.search_statements import Look, Looked, among
 from gateway.domain.reading.statements import Made
@@ -36,7 +36,7 @@ FIND_EDGE = template("search.find_edge")
 LIST = template("search.list_between")
 COUNT = template("search.count_between")
 COUNT_EVENTS = query("search.count_events")
-READ_EVENTS = query("search.read_events")
+READ_EVENTS = template("search.read_events").filled(event=EVENT)
 FIND_GIVEN = template("search.find_given")
 
 MAX_GIVEN: Final = 500
